@@ -1,0 +1,313 @@
+//! A problem in what the operator wrote: what is wrong, where, and the way out.
+//!
+//! Everything that can be refused before the first connection is collected here, so that one run
+//! reports all of it. A problem knows its place in the source and draws it with a caret.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A text that the operator wrote: a file, an option, a variable on the command line.
+#[derive(Clone)]
+pub struct Source(Arc<SourceText>);
+
+struct SourceText {
+    name: String,
+    text: String,
+}
+
+impl Source {
+    /// Names a text; `name` is what the operator would call it, usually a path.
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self(Arc::new(SourceText {
+            name: name.into(),
+            text: text.into(),
+        }))
+    }
+
+    /// The path or option that the text came from.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The whole text.
+    pub fn text(&self) -> &str {
+        &self.0.text
+    }
+
+    /// The place of a byte range in this text.
+    pub fn place(&self, span: Range<usize>) -> Place {
+        Place {
+            source: self.clone(),
+            span,
+        }
+    }
+
+    /// Line and column (in characters) of a byte offset, both from 1.
+    pub fn line_column(&self, offset: usize) -> (usize, usize) {
+        let before = self.before(offset);
+        let line = before.matches('\n').count() + 1;
+        let start = before.rfind('\n').map_or(0, |at| at + 1);
+        (line, before[start..].chars().count() + 1)
+    }
+
+    fn before(&self, offset: usize) -> &str {
+        let text = self.text();
+        let mut end = offset.min(text.len());
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        &text[..end]
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Source({})", self.name())
+    }
+}
+
+/// A byte range in a source.
+#[derive(Clone)]
+pub struct Place {
+    /// The text.
+    pub source: Source,
+    /// The bytes meant.
+    pub span: Range<usize>,
+}
+
+impl Place {
+    /// `file:line:column`, as editors and terminals understand it.
+    pub fn line_column(&self) -> (usize, usize) {
+        self.source.line_column(self.span.start)
+    }
+
+    /// A part of this place; `inner` counts from the place's own start.
+    pub fn within(&self, inner: Range<usize>) -> Place {
+        let start = (self.span.start + inner.start).min(self.span.end);
+        let end = (self.span.start + inner.end).clamp(start, self.span.end.max(start));
+        self.source.place(start..end)
+    }
+
+    /// The text at this place.
+    pub fn text(&self) -> &str {
+        self.source.text().get(self.span.clone()).unwrap_or("")
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (line, column) = self.line_column();
+        write!(f, "{}:{line}:{column}", self.source.name())
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// One problem: what, where, why, and the way out.
+///
+/// # Examples
+///
+/// ```
+/// use runner::diagnostic::{Problem, Source};
+/// let source = Source::new("play.toml", "hots = \"all\"\n");
+/// let problem = Problem::new("unknown key `hots` in a play")
+///     .at(source.place(0..4))
+///     .help("did you mean `hosts`?");
+/// assert_eq!(
+///     problem.to_string(),
+///     "error: unknown key `hots` in a play
+///   --> play.toml:1:1
+///    |
+///  1 | hots = \"all\"
+///    | ^^^^
+///    = help: did you mean `hosts`?
+/// "
+/// );
+/// ```
+#[derive(Debug, Clone)]
+pub struct Problem {
+    /// What is wrong, in one line without a trailing period.
+    pub message: String,
+    /// Where, when it has a place.
+    pub place: Option<Place>,
+    /// A few words behind the caret: what was expected there.
+    pub label: String,
+    /// The way out, a line each.
+    pub help: Vec<String>,
+}
+
+impl Problem {
+    /// A problem with no place yet.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            place: None,
+            label: String::new(),
+            help: Vec::new(),
+        }
+    }
+
+    /// Sets the place, unless an inner one is known already.
+    pub fn at(mut self, place: Place) -> Self {
+        self.place.get_or_insert(place);
+        self
+    }
+
+    /// Sets the words behind the caret.
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    /// Adds a line that names the way out.
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help.push(help.into());
+        self
+    }
+
+    /// Adds `did you mean ...?` if one of the known names is close.
+    pub fn did_you_mean<'a>(self, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        match closest(name, known) {
+            Some(near) => self.help(format!("did you mean `{near}`?")),
+            None => self,
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "error: {}", self.message)?;
+        let mut gutter = 2;
+        if let Some(place) = &self.place {
+            let (line, column) = place.line_column();
+            gutter = line.to_string().len() + 1;
+            writeln!(f, "{:gutter$}--> {place}", "")?;
+            writeln!(f, "{:gutter$} |", "")?;
+            let text = place.source.text().lines().nth(line - 1).unwrap_or("");
+            let text = text.trim_end();
+            let width = place
+                .text()
+                .lines()
+                .next()
+                .map_or(0, |first| first.trim_end().chars().count())
+                .max(1);
+            // Tabs would move the caret: draw each as one blank.
+            writeln!(f, " {line} | {}", text.replace('\t', " "))?;
+            let label = if self.label.is_empty() {
+                String::new()
+            } else {
+                format!(" {}", self.label)
+            };
+            let blank = " ".repeat(column - 1);
+            writeln!(f, "{:gutter$} | {blank}{}{label}", "", "^".repeat(width))?;
+        }
+        for line in &self.help {
+            writeln!(f, "{:gutter$} = help: {line}", "")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problem {}
+
+/// Every problem of one look at the input.
+#[derive(Debug, Default, Clone)]
+pub struct Problems(Vec<Problem>);
+
+impl Problems {
+    /// No problem yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Notes a problem; the same one at the same place is noted once.
+    pub fn push(&mut self, problem: Problem) {
+        let same = |known: &Problem| {
+            known.message == problem.message
+                && known.place.as_ref().map(|place| place.to_string())
+                    == problem.place.as_ref().map(|place| place.to_string())
+        };
+        if !self.0.iter().any(same) {
+            self.0.push(problem);
+        }
+    }
+
+    /// Takes all problems of another look.
+    pub fn extend(&mut self, other: Problems) {
+        for problem in other.0 {
+            self.push(problem);
+        }
+    }
+
+    /// Keeps the value and notes the problem.
+    pub fn note<T>(&mut self, result: Result<T, Problem>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(problem) => {
+                self.push(problem);
+                None
+            }
+        }
+    }
+
+    /// Whether nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// In the order in which they were found.
+    pub fn iter(&self) -> impl Iterator<Item = &Problem> {
+        self.0.iter()
+    }
+
+    /// The value if nothing is wrong, else the problems.
+    pub fn or<T>(self, value: T) -> Result<T, Problems> {
+        if self.is_empty() {
+            Ok(value)
+        } else {
+            Err(self)
+        }
+    }
+}
+
+impl From<Problem> for Problems {
+    fn from(problem: Problem) -> Self {
+        Self(vec![problem])
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// The known name nearest to a misspelt one, if any is near enough to be meant.
+pub fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+        .filter(|(distance, candidate)| {
+            *distance <= (name.chars().count().max(candidate.chars().count()) / 3).max(1)
+        })
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}

@@ -1,0 +1,176 @@
+//! What happened, as data: the seam between the engine and the screen.
+//!
+//! The engine sends these in the order in which things happened; a renderer folds them into bars, lines or JSON.
+//! Nothing here is formatted, and what a host printed is kept byte for byte.
+
+use crate::diagnostic::Place;
+use crate::modules::Diff;
+use serde_json::{Map, Value};
+use std::time::Duration;
+
+/// One thing that happened.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// The run begins.
+    RunStarted {
+        /// What is run: a playbook's path, or the words of an ad-hoc command.
+        name: String,
+        /// Every host that a play of the run is for.
+        hosts: Vec<String>,
+        /// Nothing is changed, only said.
+        check: bool,
+    },
+    /// A play begins.
+    PlayStarted {
+        /// Counts from 0.
+        play: usize,
+        /// Its name.
+        name: String,
+        /// Its hosts that are still in the run.
+        hosts: Vec<String>,
+        /// How many tasks each host will go through, handlers not counted.
+        tasks: usize,
+    },
+    /// A connection is being made.
+    Connecting {
+        /// The host.
+        host: String,
+    },
+    /// A connection stands.
+    Connected {
+        /// The host.
+        host: String,
+        /// How long it took.
+        took: Duration,
+    },
+    /// A host begins a task.
+    TaskStarted {
+        /// The host.
+        host: String,
+        /// The task.
+        task: TaskId,
+    },
+    /// The last whole line that a running task printed, at most some times a second.
+    TaskOutput {
+        /// The host.
+        host: String,
+        /// The line, without its end.
+        line: Vec<u8>,
+    },
+    /// A task will be tried again, since its `until` does not hold yet.
+    TaskRetry {
+        /// The host.
+        host: String,
+        /// The task.
+        task: TaskId,
+        /// Tries left.
+        left: u32,
+    },
+    /// A host is done with a task.
+    TaskFinished {
+        /// The host.
+        host: String,
+        /// The task.
+        task: TaskId,
+        /// How it went. Boxed, since it is by far the largest part of any event.
+        outcome: Box<Outcome>,
+    },
+    /// A host leaves the run outside of a task: there is no connection.
+    HostLost {
+        /// The host.
+        host: String,
+        /// `Unreachable` or `Refused`.
+        status: Status,
+        /// The cause in one line.
+        message: String,
+        /// The way out, a line each.
+        help: Vec<String>,
+    },
+    /// A play is over.
+    PlayFinished {
+        /// Counts from 0.
+        play: usize,
+    },
+    /// Something that the operator should know and that is no failure.
+    Warning {
+        /// In one line.
+        message: String,
+    },
+    /// The run was asked to stop by a signal.
+    Interrupted {
+        /// The signal, named without `SIG`.
+        signal: String,
+    },
+    /// The run is over.
+    RunFinished {
+        /// How long it took.
+        took: Duration,
+    },
+}
+
+/// Which task of which play.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TaskId {
+    /// The play, from 0.
+    pub play: usize,
+    /// The task in the play, from 0; handlers count on behind the tasks.
+    pub index: usize,
+    /// Its name, as rendered for the host.
+    pub name: String,
+    /// The item of a loop, for one turn of it.
+    pub item: Option<String>,
+}
+
+/// How a task went on a host.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// In a word.
+    pub status: Status,
+    /// The name of the module.
+    pub module: &'static str,
+    /// Why it changed, failed or was skipped, in one line.
+    pub message: String,
+    /// The way out of a failure, a line each.
+    pub help: Vec<String>,
+    /// What the module shows on purpose (`debug`), and what is shown for ad-hoc commands.
+    pub shown: Option<String>,
+    /// The change as text, when `--diff` was given.
+    pub diff: Option<Diff>,
+    /// The exit code of the command that decided.
+    pub code: Option<i32>,
+    /// What it printed. Empty under `no_log`.
+    pub stdout: Vec<u8>,
+    /// What it complained about. Empty under `no_log`.
+    pub stderr: Vec<u8>,
+    /// Where the task stands in the playbook.
+    pub place: Option<Place>,
+    /// The module's registered keys. Empty under `no_log`.
+    pub result: Map<String, Value>,
+    /// How long it took on this host.
+    pub took: Duration,
+}
+
+/// The outcome of a task, or of a host, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Status {
+    /// The host was as wanted already.
+    Ok,
+    /// It was changed, or under `--check` would be.
+    Changed,
+    /// Its condition did not hold, or `--check` cannot run it.
+    Skipped,
+    /// It failed, and the play says that this does not matter.
+    Ignored,
+    /// It failed.
+    Failed,
+    /// The host could not be reached, and nothing was started there.
+    Unreachable,
+    /// The host's identity was refused.
+    Refused,
+    /// The connection was lost while a command ran: it may have run to its end, or not.
+    Unknown,
+    /// A safety guard refused to do it.
+    Guarded,
+    /// It was stopped by the operator, or by another host's failure.
+    Cancelled,
+}

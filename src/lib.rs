@@ -1,0 +1,8 @@
+//! An agentless orchestration runner: an inventory, TOML playbooks, and SSH.
+
+pub mod diagnostic;
+pub mod document;
+pub mod event;
+pub mod inventory;
+pub mod modules;
+pub mod transport;

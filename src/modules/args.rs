@@ -1,0 +1,376 @@
+//! The arguments of a task: declared in a table, checked against it, taken by name.
+
+use super::Spec;
+use crate::diagnostic::{Place, Problem, Problems};
+use crate::document::{Data, Node, Table};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// One argument of a task type.
+#[derive(Debug, Clone, Copy)]
+pub struct Arg {
+    /// Its key.
+    pub name: &'static str,
+    /// What values it takes.
+    pub kind: Kind,
+    /// Whether it must be given.
+    pub required: bool,
+    /// The default in words, for the documentation; empty if there is none.
+    pub default: &'static str,
+    /// A sentence or two.
+    pub doc: &'static str,
+}
+
+/// What values an argument takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A text. Numbers are taken as text too.
+    String,
+    /// A text, or a list of texts.
+    Strings,
+    /// True or false.
+    Boolean,
+    /// A whole number.
+    Integer,
+    /// File permissions in octal, as a string: `"0644"`.
+    Mode,
+    /// A length of time: `"500ms"`, `"10s"`, `"5m"`, `"1h"`, or a whole number of seconds.
+    Duration,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A table of texts (numbers and booleans are taken as text).
+    Map,
+    /// A command: a string split as a shell would split it, or a list of arguments.
+    Command,
+    /// Any value.
+    Any,
+}
+
+impl Kind {
+    /// In words, for messages and documentation: `a string`.
+    pub fn words(self) -> String {
+        match self {
+            Kind::String => "a string".into(),
+            Kind::Strings => "a string or a list of strings".into(),
+            Kind::Boolean => "a boolean".into(),
+            Kind::Integer => "an integer".into(),
+            Kind::Mode => "a mode such as \"0644\"".into(),
+            Kind::Duration => "a duration such as \"30s\" or \"5m\"".into(),
+            Kind::Choice(words) => format!("one of `{}`", words.join("`, `")),
+            Kind::Map => "a table of strings".into(),
+            Kind::Command => "a command (a string or a list)".into(),
+            Kind::Any => "any value".into(),
+        }
+    }
+}
+
+/// What a module may use of this machine while it is built: files next to the playbook.
+pub trait Local: Send + Sync {
+    /// Finds a file or folder: as given, or relative to the playbook's folder (and `sub` in it, such as `files`).
+    fn find(&self, path: &str, sub: &str) -> Result<PathBuf, String>;
+    /// Renders a template file of this machine with the variables of the host.
+    ///
+    /// # Errors
+    ///
+    /// A problem with the place in the template.
+    fn template(&self, path: &str) -> Result<String, Problem>;
+    /// Whether `--diff` was given, so that probes bring back contents.
+    fn diff(&self) -> bool;
+}
+
+/// The rendered arguments of a task on a host.
+pub struct Args<'a> {
+    /// The whole body.
+    pub node: &'a Node,
+    /// The task type.
+    pub spec: &'static Spec,
+    /// Files of this machine.
+    pub local: &'a dyn Local,
+    table: Table,
+}
+
+impl<'a> Args<'a> {
+    /// Checks a body against the declared arguments.
+    ///
+    /// # Errors
+    ///
+    /// All problems: unknown keys, missing keys, wrong types.
+    pub fn new(
+        spec: &'static Spec,
+        node: &'a Node,
+        local: &'a dyn Local,
+    ) -> Result<Self, Problems> {
+        let mut problems = check(spec, node, |_| false);
+        let table = problems.note(body(spec, node)).unwrap_or_default();
+        problems.or(Self {
+            node,
+            spec,
+            local,
+            table,
+        })
+    }
+
+    /// The value of a key as written, if given.
+    pub fn get(&self, name: &str) -> Option<&Node> {
+        debug_assert!(self.spec.open || self.spec.args.iter().any(|arg| arg.name == name));
+        self.table.get(name)
+    }
+
+    /// All keys, for task types that take any (`set_fact`).
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// Where the value of a key stands, or else the whole body.
+    pub fn place(&self, name: &str) -> Place {
+        self.table
+            .get(name)
+            .map_or_else(|| self.node.place.clone(), |node| node.place.clone())
+    }
+
+    /// A problem at the value of a key.
+    pub fn problem(&self, name: &str, message: impl Into<String>) -> Problem {
+        Problem::new(message).at(self.place(name))
+    }
+
+    /// A text that must be there.
+    pub fn string(&self, name: &str) -> Result<String, Problem> {
+        self.string_opt(name)?
+            .ok_or_else(|| self.problem(name, format!("`{name}` is missing")))
+    }
+
+    /// A text that may be missing.
+    pub fn string_opt(&self, name: &str) -> Result<Option<String>, Problem> {
+        self.get(name).map(text).transpose()
+    }
+
+    /// A text, or several; empty when missing.
+    pub fn strings(&self, name: &str) -> Result<Vec<String>, Problem> {
+        match self.get(name) {
+            None => Ok(Vec::new()),
+            Some(node) => match &node.data {
+                Data::Array(items) => items.iter().map(text).collect(),
+                _ => Ok(vec![text(node)?]),
+            },
+        }
+    }
+
+    /// True or false, or the default.
+    pub fn boolean(&self, name: &str, default: bool) -> Result<bool, Problem> {
+        self.get(name).map_or(Ok(default), boolean)
+    }
+
+    /// A whole number that may be missing.
+    pub fn integer_opt(&self, name: &str) -> Result<Option<i64>, Problem> {
+        self.get(name).map(integer).transpose()
+    }
+
+    /// File permissions that may be missing.
+    pub fn mode_opt(&self, name: &str) -> Result<Option<u32>, Problem> {
+        self.get(name).map(mode).transpose()
+    }
+
+    /// A length of time, or the default.
+    pub fn duration(&self, name: &str, default: Duration) -> Result<Duration, Problem> {
+        self.get(name).map_or(Ok(default), duration)
+    }
+
+    /// Texts by key; empty when missing.
+    pub fn map(&self, name: &str) -> Result<Vec<(String, String)>, Problem> {
+        let Some(node) = self.get(name) else {
+            return Ok(Vec::new());
+        };
+        node.table()?
+            .iter()
+            .map(|entry| Ok((entry.key.clone(), text(&entry.value)?)))
+            .collect()
+    }
+
+    /// The words of a command; empty when missing.
+    pub fn command(&self, name: &str) -> Result<Vec<String>, Problem> {
+        self.get(name).map_or(Ok(Vec::new()), command)
+    }
+}
+
+/// The body as a table: a bare value becomes the one argument that it stands for.
+fn body(spec: &Spec, node: &Node) -> Result<Table, Problem> {
+    match &node.data {
+        Data::Table(table) => Ok(table.clone()),
+        _ if spec.bare.is_empty() => Err(node.expected("a table").help(format!(
+            "see `runner modules {}` for its arguments",
+            spec.name
+        ))),
+        _ => Ok(std::iter::once(crate::document::Entry {
+            key: spec.bare.to_string(),
+            key_place: node.place.clone(),
+            value: node.clone(),
+        })
+        .collect()),
+    }
+}
+
+/// Checks a body against the declared arguments without taking them. Values for which `later` answers true
+/// (templates that are not rendered yet) are not checked for their kind.
+pub fn check(spec: &'static Spec, node: &Node, later: impl Fn(&Node) -> bool) -> Problems {
+    let mut problems = Problems::new();
+    if later(node) {
+        return problems;
+    }
+    let Some(table) = problems.note(body(spec, node)) else {
+        return problems;
+    };
+    if !spec.open {
+        let known: Vec<&str> = spec.args.iter().map(|arg| arg.name).collect();
+        table.refuse_unknown(&known, &format!("`{}`", spec.name), &mut problems);
+    }
+    for arg in spec.args {
+        match table.get(arg.name) {
+            None if arg.required => problems.push(
+                Problem::new(format!("`{}` needs `{}`", spec.name, arg.name))
+                    .at(node.place.clone())
+                    .help(format!("{}: {}", arg.name, arg.doc)),
+            ),
+            Some(value) if !later(value) => {
+                if let Err(problem) = check_kind(arg.kind, value) {
+                    problems.push(problem);
+                }
+            }
+            _ => {}
+        }
+    }
+    problems
+}
+
+fn check_kind(kind: Kind, node: &Node) -> Result<(), Problem> {
+    match kind {
+        Kind::String => text(node).map(drop),
+        Kind::Strings => match &node.data {
+            Data::Array(items) => items.iter().try_for_each(|item| text(item).map(drop)),
+            Data::Table(_) => Err(node.expected(&kind.words())),
+            _ => text(node).map(drop),
+        },
+        Kind::Boolean => boolean(node).map(drop),
+        Kind::Integer => integer(node).map(drop),
+        Kind::Mode => mode(node).map(drop),
+        Kind::Duration => duration(node).map(drop),
+        Kind::Choice(words) => {
+            let word = text(node)?;
+            if words.contains(&word.as_str()) {
+                return Ok(());
+            }
+            Err(Problem::new(format!("`{word}` is not {}", kind.words()))
+                .at(node.place.clone())
+                .did_you_mean(&word, words.iter().copied()))
+        }
+        Kind::Map => node
+            .table()?
+            .iter()
+            .try_for_each(|entry| text(&entry.value).map(drop)),
+        Kind::Command => command(node).map(drop),
+        Kind::Any => Ok(()),
+    }
+}
+
+/// A text; numbers and booleans are taken as written.
+pub fn text(node: &Node) -> Result<String, Problem> {
+    match &node.data {
+        Data::String(text) => Ok(text.clone()),
+        Data::Integer(value) => Ok(value.to_string()),
+        Data::Float(value) => Ok(value.to_string()),
+        Data::Boolean(value) => Ok(value.to_string()),
+        _ => Err(node.expected("a string")),
+    }
+}
+
+/// True or false; `"true"` and `"false"` are taken too, since a template can yield them.
+pub fn boolean(node: &Node) -> Result<bool, Problem> {
+    match &node.data {
+        Data::Boolean(value) => Ok(*value),
+        Data::String(text) if text == "true" => Ok(true),
+        Data::String(text) if text == "false" => Ok(false),
+        _ => Err(node.expected("a boolean")),
+    }
+}
+
+/// A whole number; its text is taken too, since a template can yield it.
+pub fn integer(node: &Node) -> Result<i64, Problem> {
+    match &node.data {
+        Data::Integer(value) => Ok(*value),
+        Data::String(text) => text.trim().parse().map_err(|_| node.expected("an integer")),
+        _ => Err(node.expected("an integer")),
+    }
+}
+
+/// File permissions.
+pub fn mode(node: &Node) -> Result<u32, Problem> {
+    let wrong = || {
+        Problem::new("a mode is an octal number in quotes, such as \"0644\"").at(node.place.clone())
+    };
+    let Data::String(text) = &node.data else {
+        return Err(
+            wrong().help("a bare number is easily read as decimal; write the mode as a string")
+        );
+    };
+    let digits = text.strip_prefix("0o").unwrap_or(text);
+    let octal =
+        (3..=5).contains(&digits.len()) && digits.bytes().all(|b| (b'0'..=b'7').contains(&b));
+    if !octal {
+        return Err(wrong());
+    }
+    u32::from_str_radix(digits, 8)
+        .ok()
+        .filter(|mode| *mode <= 0o7777)
+        .ok_or_else(wrong)
+}
+
+/// A length of time: a number with `ms`, `s`, `m`, `h` or `d`, or a whole number of seconds.
+pub fn duration(node: &Node) -> Result<Duration, Problem> {
+    let wrong = || {
+        Problem::new(
+            "a duration is a number with a unit, such as \"500ms\", \"30s\", \"5m\" or \"1h\"",
+        )
+        .at(node.place.clone())
+    };
+    match &node.data {
+        Data::Integer(seconds) => u64::try_from(*seconds)
+            .map(Duration::from_secs)
+            .map_err(|_| wrong()),
+        Data::Float(seconds) => Duration::try_from_secs_f64(*seconds).map_err(|_| wrong()),
+        Data::String(text) => parse_duration(text).ok_or_else(wrong),
+        _ => Err(wrong()),
+    }
+}
+
+/// Reads `500ms`, `30s`, `5m`, `1.5h`, `2d`, or a number of seconds.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    let split = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let number: f64 = number.parse().ok()?;
+    let scale = match unit.trim() {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        "d" => 86400.0,
+        _ => return None,
+    };
+    Duration::try_from_secs_f64(number * scale).ok()
+}
+
+/// The words of a command.
+pub fn command(node: &Node) -> Result<Vec<String>, Problem> {
+    let words = match &node.data {
+        Data::Array(items) => items.iter().map(text).collect::<Result<Vec<_>, _>>()?,
+        Data::String(line) => shell_words::split(line).map_err(|_| {
+            Problem::new("a quote is not closed in this command").at(node.place.clone())
+        })?,
+        _ => return Err(node.expected("a command: a string or a list")),
+    };
+    if words.is_empty() {
+        return Err(Problem::new("the command is empty").at(node.place.clone()));
+    }
+    Ok(words)
+}

@@ -1,0 +1,1 @@
+//! Commands on this machine, in a process group of their own.
