@@ -1,1 +1,5 @@
 //! SSH, over `russh`.
+
+pub mod config;
+pub mod known_hosts;
+pub mod settings;
