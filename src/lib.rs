@@ -6,3 +6,4 @@ pub mod event;
 pub mod inventory;
 pub mod modules;
 pub mod transport;
+pub mod vars;

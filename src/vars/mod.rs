@@ -1,0 +1,159 @@
+//! Variables: their layers, and how a name is looked up for one task on one host.
+//!
+//! What the operator wrote is a template and is rendered when it is used; what came from a host is data and
+//! never is. The layers, weakest first: inventory, play, task, registered results and `set_fact`,
+//! `-e`. The names that the runner itself provides can't be overridden.
+
+mod filters;
+mod render;
+mod template;
+
+pub use render::{Lookup, Trouble};
+pub use template::{is_template, syntax};
+
+use crate::document::Table;
+use serde_json::{Map, Value};
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::{Arc, RwLock};
+
+/// The names that the runner provides, for suggestions and documentation.
+pub const BUILTIN: &[&str] = &[
+    "inventory_hostname",
+    "group_names",
+    "groups",
+    "hostvars",
+    "playbook_dir",
+    "play_hosts",
+    "check_mode",
+    "item",
+    "result",
+];
+
+/// What the variables of a host are made of, from the inventory.
+#[derive(Debug, Clone, Default)]
+pub struct HostVariables {
+    /// The host's name.
+    pub name: String,
+    /// The groups it is in, without `all`.
+    pub groups: Vec<String>,
+    /// Its variables, with those of its groups already below them.
+    pub vars: Table,
+}
+
+/// What is the same for every host and task of a run.
+pub struct World {
+    pub(crate) environment: minijinja::Environment<'static>,
+    pub(crate) hosts: HashMap<String, Arc<HostVariables>>,
+    pub(crate) groups: minijinja::Value,
+    pub(crate) extra: Table,
+    /// Names that some task of the run registers or sets.
+    pub(crate) produced: HashSet<String>,
+    pub(crate) check: bool,
+    facts: RwLock<HashMap<String, Arc<Map<String, Value>>>>,
+}
+
+impl World {
+    /// Gathers what every lookup needs. `groups` maps each group to its hosts, in inventory order;
+    /// `extra` holds the values of `-e`; `produced` names what tasks register or set.
+    pub fn new(
+        hosts: Vec<HostVariables>,
+        groups: Vec<(String, Vec<String>)>,
+        extra: Table,
+        produced: HashSet<String>,
+        check: bool,
+        template_folders: Vec<PathBuf>,
+    ) -> Self {
+        Self {
+            environment: template::environment(template_folders),
+            hosts: hosts
+                .into_iter()
+                .map(|host| (host.name.clone(), Arc::new(host)))
+                .collect(),
+            groups: groups.into_iter().collect(),
+            extra,
+            produced,
+            check,
+            facts: RwLock::default(),
+        }
+    }
+
+    /// What is registered or set on a host so far.
+    pub fn facts(&self, host: &str) -> Arc<Map<String, Value>> {
+        let facts = self
+            .facts
+            .read()
+            .unwrap_or_else(|broken| broken.into_inner());
+        facts.get(host).cloned().unwrap_or_default()
+    }
+
+    /// Registers or sets a value on a host.
+    pub fn set(&self, host: &str, name: &str, value: Value) {
+        let mut facts = self
+            .facts
+            .write()
+            .unwrap_or_else(|broken| broken.into_inner());
+        let host = facts.entry(host.to_string()).or_default();
+        Arc::make_mut(host).insert(name.to_string(), value);
+    }
+}
+
+/// What is the same for every host of a play.
+#[derive(Debug, Default)]
+pub struct PlayScope {
+    /// The play's variables, `vars_files` below `vars`.
+    pub vars: Table,
+    /// The folder of the playbook file.
+    pub dir: PathBuf,
+    /// The hosts of the play that are still in the run.
+    pub hosts: Vec<String>,
+}
+
+/// Where a lookup starts: one task on one host.
+#[derive(Clone)]
+pub struct Scope {
+    /// The run.
+    pub world: Arc<World>,
+    /// The host.
+    pub host: Arc<HostVariables>,
+    /// The play.
+    pub play: Arc<PlayScope>,
+    /// The variables of the task.
+    pub task: Arc<Table>,
+    /// Names whose values are not known yet. Looking one up makes the whole rendering [`Trouble::Later`].
+    pub pending: Arc<HashSet<String>>,
+    /// Nothing has run yet: any name that a task produces counts as not known.
+    pub ahead: bool,
+    /// `item`, `result` and the name that a task registers, while its conditions are looked at.
+    pub locals: Map<String, Value>,
+}
+
+impl Scope {
+    /// A scope for a host in a play.
+    ///
+    /// A host that the inventory does not know has no variables.
+    pub fn new(world: &Arc<World>, host: &str, play: &Arc<PlayScope>) -> Self {
+        let host = world.hosts.get(host).cloned().unwrap_or_else(|| {
+            Arc::new(HostVariables {
+                name: host.to_string(),
+                ..HostVariables::default()
+            })
+        });
+        Self {
+            world: world.clone(),
+            host,
+            play: play.clone(),
+            task: Arc::default(),
+            pending: Arc::default(),
+            ahead: false,
+            locals: Map::new(),
+        }
+    }
+
+    /// The same scope with one more local name.
+    pub fn with(&self, name: &str, value: Value) -> Self {
+        let mut scope = self.clone();
+        scope.locals.insert(name.to_string(), value);
+        scope
+    }
+}
