@@ -5,5 +5,6 @@ pub mod document;
 pub mod event;
 pub mod inventory;
 pub mod modules;
+pub mod playbook;
 pub mod transport;
 pub mod vars;

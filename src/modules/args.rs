@@ -42,6 +42,8 @@ pub enum Kind {
     Map,
     /// A command: a string split as a shell would split it, or a list of arguments.
     Command,
+    /// Expressions that must hold. A module sees each as a table `{ expr, value }`.
+    Conditions,
     /// Any value.
     Any,
 }
@@ -59,6 +61,7 @@ impl Kind {
             Kind::Choice(words) => format!("one of `{}`", words.join("`, `")),
             Kind::Map => "a table of strings".into(),
             Kind::Command => "a command (a string or a list)".into(),
+            Kind::Conditions => "an expression or a list of expressions".into(),
             Kind::Any => "any value".into(),
         }
     }
@@ -267,7 +270,7 @@ fn check_kind(kind: Kind, node: &Node) -> Result<(), Problem> {
             .iter()
             .try_for_each(|entry| text(&entry.value).map(drop)),
         Kind::Command => command(node).map(drop),
-        Kind::Any => Ok(()),
+        Kind::Conditions | Kind::Any => Ok(()),
     }
 }
 

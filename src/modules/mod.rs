@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// What a task type is: its name, arguments, documentation, and how to make one.
+#[derive(Debug)]
 pub struct Spec {
     /// The key in a task.
     pub name: &'static str,

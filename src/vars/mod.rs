@@ -9,7 +9,7 @@ mod render;
 mod template;
 
 pub use render::{Lookup, Trouble};
-pub use template::{is_template, syntax};
+pub use template::{expression_syntax, is_template, syntax};
 
 use crate::document::Table;
 use serde_json::{Map, Value};

@@ -84,6 +84,21 @@ pub fn syntax(node: &Node, report: &mut impl FnMut(Problem)) {
     }
 }
 
+/// Checks the syntax of an expression.
+///
+/// # Errors
+///
+/// The problem with its place.
+pub fn expression_syntax(node: &Node) -> Result<(), Problem> {
+    let text = node.string()?;
+    let mut environment = Environment::new();
+    environment.set_debug(true);
+    match environment.compile_expression(text) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(problem(&error, text, &node.place)),
+    }
+}
+
 /// An error of the template engine as a problem at its place.
 pub(crate) fn problem(error: &minijinja::Error, text: &str, place: &Place) -> Problem {
     let message = match error.kind() {
