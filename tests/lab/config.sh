@@ -5,7 +5,6 @@
 LAB_NAME=runner-lab
 REPOSITORY=$(cd "$LAB_DIR/../.." && pwd)
 INVENTORY=${RUNNER_LAB_INVENTORY:-$REPOSITORY/inventory/hosts.toml}
-[[ -r $INVENTORY ]] || INVENTORY=$LAB_DIR/hosts.toml
 CACHE=${RUNNER_LAB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/$LAB_NAME}
 # The state has a fixed place: one machine holds one lab, and the next `up` must find what the last one left.
 STATE=${RUNNER_LAB_STATE:-/var/lib/$LAB_NAME}

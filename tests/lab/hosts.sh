@@ -78,7 +78,7 @@ in_host() { # HOST COMMAND...
   local pid
   pid=$(host_pid "$1") || { say "error: $1 is not running; start it with: lab start $1"; return 1; }
   shift
-  nsenter --target "$pid" --mount --uts --ipc --net --pid --cgroup --root --wd=/ \
+  nsenter --target "$pid" --mount --uts --ipc --net --pid --cgroup --root --wdns=/ \
     env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root USER=root \
     TERM="${TERM:-dumb}" LANG=C.UTF-8 "$@"
 }
