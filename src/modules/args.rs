@@ -3,6 +3,7 @@
 use super::Spec;
 use crate::diagnostic::{Place, Problem, Problems};
 use crate::document::{Data, Node, Table};
+use serde_json::Value;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,6 +20,32 @@ pub struct Arg {
     pub default: &'static str,
     /// A sentence or two.
     pub doc: &'static str,
+}
+
+impl Arg {
+    /// An argument that may be missing.
+    pub const fn new(name: &'static str, kind: Kind, doc: &'static str) -> Self {
+        Self {
+            name,
+            kind,
+            required: false,
+            default: "",
+            doc,
+        }
+    }
+
+    /// It must be given.
+    pub const fn required(self) -> Self {
+        Self {
+            required: true,
+            ..self
+        }
+    }
+
+    /// What a missing one means, in words.
+    pub const fn default(self, default: &'static str) -> Self {
+        Self { default, ..self }
+    }
 }
 
 /// What values an argument takes.
@@ -42,7 +69,7 @@ pub enum Kind {
     Map,
     /// A command: a string split as a shell would split it, or a list of arguments.
     Command,
-    /// Expressions that must hold. A module sees each as a table `{ expr, value }`.
+    /// Expressions. A module sees each as a table of `expr`, its text, and `value`, what it yields.
     Conditions,
     /// Any value.
     Any,
@@ -189,6 +216,11 @@ impl<'a> Args<'a> {
             .collect()
     }
 
+    /// The texts of expressions and what each yielded; empty when missing.
+    pub fn expressions(&self, name: &str) -> Result<Vec<(String, Value)>, Problem> {
+        self.get(name).map_or(Ok(Vec::new()), expressions)
+    }
+
     /// The words of a command; empty when missing.
     pub fn command(&self, name: &str) -> Result<Vec<String>, Problem> {
         self.get(name).map_or(Ok(Vec::new()), command)
@@ -270,7 +302,8 @@ fn check_kind(kind: Kind, node: &Node) -> Result<(), Problem> {
             .iter()
             .try_for_each(|entry| text(&entry.value).map(drop)),
         Kind::Command => command(node).map(drop),
-        Kind::Conditions | Kind::Any => Ok(()),
+        Kind::Conditions => expressions(node).map(drop),
+        Kind::Any => Ok(()),
     }
 }
 
@@ -361,6 +394,21 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
         _ => return None,
     };
     Duration::try_from_secs_f64(number * scale).ok()
+}
+
+/// The texts of expressions and what each yielded. Before rendering, and for a plain value, both are the same.
+pub fn expressions(node: &Node) -> Result<Vec<(String, Value)>, Problem> {
+    let one = |node: &Node| match &node.data {
+        Data::Table(table) => match (table.get("expr"), table.get("value")) {
+            (Some(expr), Some(value)) => Ok((text(expr)?, value.to_value())),
+            _ => Err(node.expected("an expression")),
+        },
+        _ => Ok((text(node)?, node.to_value())),
+    };
+    match &node.data {
+        Data::Array(items) => items.iter().map(one).collect(),
+        _ => Ok(vec![one(node)?]),
+    }
 }
 
 /// The words of a command.

@@ -6,7 +6,19 @@
 //! mode, `--diff` and most tests come for free.
 
 pub mod args;
+pub mod assert;
+pub mod command;
+pub mod debug;
+pub mod pause;
+pub mod ping;
+mod run;
+pub mod script;
+pub mod set_fact;
 pub mod shell;
+pub mod shell_command;
+#[cfg(test)]
+mod testing;
+pub mod wait_for;
 
 use crate::diagnostic::Problem;
 pub use args::{Arg, Args, Kind, Local};
@@ -214,7 +226,18 @@ impl Failure {
 
 /// Every task type, by name.
 pub fn all() -> &'static [&'static Spec] {
-    &[]
+    static ALL: &[&Spec] = &[
+        &command::SPEC,
+        &shell_command::SPEC,
+        &script::SPEC,
+        &wait_for::SPEC,
+        &debug::SPEC,
+        &assert::SPEC,
+        &set_fact::SPEC,
+        &pause::SPEC,
+        &ping::SPEC,
+    ];
+    ALL
 }
 
 /// The task type of a name.
