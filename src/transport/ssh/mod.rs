@@ -2,4 +2,5 @@
 
 pub mod config;
 pub mod known_hosts;
+pub mod pattern;
 pub mod settings;
