@@ -1,5 +1,13 @@
 //! The verdict on a host key, against what OpenSSH's own client says to the same files.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test that can't go on says so"
+)]
+
 mod support;
 
 use runner::transport::ssh::known_hosts::{KnownHosts, Verdict};
@@ -103,7 +111,7 @@ const CASES: &[Case] = &[
     case("upper case in the file", "WEB1.Example.COM {ed}\n", "web1.example.com", 22, "ed25519", "known"),
     case("upper case host", "web1 {ed}\n", "WEB1", 22, "ed25519", "known"),
     case("upper case host, hashed", "{hash web1} {ed}\n", "WEB1", 22, "ed25519", "known"),
-    case("upper case in a hash", "{hash WEB1} {ed}\n", "WEB1", 22, "ed25519", "unknown"),
+    case("ssh-keygen hashes lower case", "{hash WEB1} {ed}\n", "WEB1", 22, "ed25519", "known"),
     case("upper case host, changed", "web1 {ed2}\n", "Web1", 22, "ed25519", "changed"),
     case("tabs", "web1\t{ed tab}\n", "web1", 22, "ed25519", "known"),
     case("blanks before and between", "  \t web1  \t {ed}   me\n", "web1", 22, "ed25519", "known"),
@@ -446,7 +454,7 @@ fn what_cannot_be_read_is_not_empty() {
     );
     let secret = folder.path().join("secret");
     fs::write(&secret, "").unwrap();
-    fs::set_permissions(&secret, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o0)).unwrap();
     // The superuser reads everything.
     if fs::read(&secret).is_err() {
         let problem = KnownHosts::load(&[], &[secret]).unwrap_err();
