@@ -3,8 +3,12 @@
 pub mod diagnostic;
 pub mod document;
 pub mod event;
+pub mod exit;
 pub mod inventory;
 pub mod modules;
 pub mod playbook;
 pub mod transport;
 pub mod vars;
+pub mod report;
+pub mod transport;
+pub mod ui;

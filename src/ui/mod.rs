@@ -1,0 +1,258 @@
+//! The screen: renderers of events.
+//!
+//! The engine sends [`Event`]s and never prints. [`Screen`] feeds them, on a thread of its own, to a
+//! [`Renderer`] and to the [`Report`]. There are three renderers: live bars for a terminal, plain lines, and
+//! JSON; [`renderer`] chooses.
+//!
+//! Results, failures and the recap go to standard output. The live part goes to standard error, so that
+//! `runner play deploy.toml | tee log` shows bars and keeps a clean log.
+
+mod diff;
+pub mod escape;
+mod failure;
+pub mod fold;
+pub mod json;
+pub mod plain;
+mod play;
+mod recap;
+pub mod style;
+pub mod words;
+
+use crate::event::Event;
+use crate::report::Report;
+use std::io::{self, Write};
+use std::thread;
+use std::time::Duration;
+use style::Style;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// Where the engine sends what happened.
+pub type Events = UnboundedSender<Event>;
+
+/// How often a renderer may redraw what moves without events.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Shows events.
+pub trait Renderer: Send {
+    /// Takes in one event.
+    fn event(&mut self, event: &Event);
+
+    /// Time has passed; called about ten times a second.
+    fn tick(&mut self) {}
+
+    /// The run is over: the recap.
+    fn finish(&mut self, report: &Report);
+}
+
+/// What lasts on a screen: lines, as they come out of events. Shared by the plain and the live renderer.
+trait Story: Send {
+    fn event(&mut self, event: &Event, page: &mut Page);
+
+    /// Time has passed: what was held back to be told together may be told.
+    fn tick(&mut self, page: &mut Page) {
+        let _ = page;
+    }
+
+    fn finish(&mut self, report: &Report, page: &mut Page);
+}
+
+/// Lines that a [`Story`] tells.
+#[derive(Default)]
+struct Page {
+    lines: Vec<(To, String)>,
+}
+
+/// Where a line goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum To {
+    Out,
+    Err,
+}
+
+impl Page {
+    fn out(&mut self, line: impl Into<String>) {
+        self.lines.push((To::Out, line.into()));
+    }
+
+    fn err(&mut self, line: impl Into<String>) {
+        self.lines.push((To::Err, line.into()));
+    }
+}
+
+/// What was asked for with `--output`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Output {
+    /// Live bars on a terminal, else plain lines.
+    #[default]
+    Auto,
+    /// Plain lines, even on a terminal.
+    Plain,
+    /// One JSON object per line.
+    Json,
+}
+
+/// What was asked for with `--color`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How a run is to be shown.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// `--output`.
+    pub output: Output,
+    /// `--color`.
+    pub color: Color,
+    /// `-v`, counted: 1 says why something changed or was skipped, 2 shows what commands printed.
+    pub verbose: u8,
+    /// One command on many hosts: its output is the result, and plays have no headings.
+    pub adhoc: bool,
+}
+
+/// What is known about the two standard streams.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Terminal {
+    /// Standard output is a terminal.
+    pub out: bool,
+    /// Standard error is a terminal.
+    pub err: bool,
+    /// It can move its cursor: `TERM` is set and not `dumb`.
+    pub capable: bool,
+    /// `NO_COLOR` is set and not empty.
+    pub no_color: bool,
+}
+
+impl Terminal {
+    /// Looks at this process's streams and environment.
+    pub fn detect() -> Self {
+        use std::io::IsTerminal;
+        let term = std::env::var("TERM").unwrap_or_default();
+        Self {
+            out: io::stdout().is_terminal(),
+            err: io::stderr().is_terminal(),
+            capable: !term.is_empty() && term != "dumb",
+            no_color: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
+        }
+    }
+
+    /// The style of a stream that is a terminal, or is not.
+    pub fn style(&self, color: Color, terminal: bool) -> Style {
+        let color = match color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => terminal && self.capable && !self.no_color,
+        };
+        Style { color }
+    }
+}
+
+/// A writer that goes quiet when nobody reads it any more.
+pub struct Sink {
+    writer: Box<dyn Write + Send>,
+    closed: bool,
+}
+
+impl Sink {
+    /// Writes to `writer` until that fails.
+    pub fn new(writer: impl Write + Send + 'static) -> Self {
+        Self {
+            writer: Box::new(writer),
+            closed: false,
+        }
+    }
+
+    /// Writes a text and a line end.
+    pub fn line(&mut self, text: &str) {
+        self.text(text);
+        self.text("\n");
+    }
+
+    /// Writes a text.
+    pub fn text(&mut self, text: &str) {
+        self.closed = self.closed || self.writer.write_all(text.as_bytes()).is_err();
+    }
+
+    /// Sends what was written on its way.
+    pub fn flush(&mut self) {
+        self.closed = self.closed || self.writer.flush().is_err();
+    }
+}
+
+/// The renderer for these options on this process's standard streams.
+pub fn renderer(options: Options) -> Box<dyn Renderer> {
+    let terminal = Terminal::detect();
+    let out = Sink::new(io::BufWriter::new(io::stdout()));
+    let err = Sink::new(io::BufWriter::new(io::stderr()));
+    choose(options, terminal, out, err)
+}
+
+/// The renderer for these options on these streams.
+pub fn choose(options: Options, terminal: Terminal, out: Sink, err: Sink) -> Box<dyn Renderer> {
+    if options.output == Output::Json {
+        return Box::new(json::Json::new(out, std::time::SystemTime::now));
+    }
+    let style = terminal.style(options.color, terminal.out);
+    Box::new(plain::Plain::new(options, style, out, err))
+}
+
+/// A renderer at work on its own thread.
+pub struct Screen {
+    thread: thread::JoinHandle<Report>,
+}
+
+impl Screen {
+    /// Starts a renderer. It ends when every sender of events is gone.
+    ///
+    /// # Errors
+    ///
+    /// The system has no thread or timer to spare.
+    pub fn spawn(renderer: Box<dyn Renderer>) -> io::Result<(Events, Self)> {
+        let (events, receiver) = unbounded_channel();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()?;
+        let thread = thread::Builder::new()
+            .name("screen".to_owned())
+            .spawn(move || runtime.block_on(show(renderer, receiver)))?;
+        Ok((events, Self { thread }))
+    }
+
+    /// Waits until everything has been shown. Every sender must have been dropped before.
+    ///
+    /// # Errors
+    ///
+    /// The renderer itself came to an end by a defect.
+    pub fn join(self) -> io::Result<Report> {
+        let defect = |_| io::Error::other("the screen's thread ended by a defect");
+        self.thread.join().map_err(defect)
+    }
+}
+
+/// Feeds a renderer and a report until the events end.
+async fn show(mut renderer: Box<dyn Renderer>, mut events: UnboundedReceiver<Event>) -> Report {
+    let mut report = Report::new();
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            _ = ticks.tick() => renderer.tick(),
+            event = events.recv() => match event {
+                Some(event) => {
+                    report.event(&event);
+                    renderer.event(&event);
+                }
+                None => break,
+            },
+        }
+    }
+    renderer.finish(&report);
+    report
+}

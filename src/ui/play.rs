@@ -1,0 +1,337 @@
+//! What lasts of a playbook's run: a heading per play, a folded line per task, failures at once.
+
+use super::escape::{self, escape_str};
+use super::fold::{fit, fold};
+use super::style::{Style, Tone, tone, word};
+use super::words::Count;
+use super::{Options, Page, Story, failure, recap};
+use crate::event::{Event, Outcome, Status, TaskId};
+use crate::report::{Report, STATUSES, ends_host, worse};
+use std::collections::{BTreeMap, HashMap};
+use unicode_width::UnicodeWidthStr;
+
+/// Tells a run as lines.
+pub(super) struct PlayStory {
+    options: Options,
+    style: Style,
+    /// The columns of the terminal; none for a log, where nothing is cut.
+    width: Option<usize>,
+    check: bool,
+    plays: BTreeMap<usize, Play>,
+    failures: failure::Failures,
+}
+
+/// A play under way.
+struct Play {
+    hosts: Vec<String>,
+    /// How many tasks each host has behind it; `usize::MAX` when it left the play.
+    behind: HashMap<String, usize>,
+    tasks: BTreeMap<usize, Task>,
+}
+
+/// A task as far as its hosts are done with it.
+#[derive(Default)]
+struct Task {
+    name: String,
+    hosts: Vec<(String, Status)>,
+    /// Lines to show below the task, and the hosts that they are for.
+    notes: Vec<(Vec<String>, Vec<String>)>,
+}
+
+impl PlayStory {
+    pub(super) fn new(options: Options, style: Style, width: Option<usize>) -> Self {
+        Self {
+            options,
+            style,
+            width,
+            check: false,
+            plays: BTreeMap::new(),
+            failures: failure::Failures::new(style, width),
+        }
+    }
+
+    fn started(&mut self, play: usize, name: &str, hosts: &[String], page: &mut Page) {
+        self.failures.flush(page);
+        let name = self.style.paint(Tone::Strong, escape_str(name));
+        let count = Count(hosts.len(), "host");
+        page.out("");
+        page.out(format!("{name} ({count})"));
+        self.plays.insert(
+            play,
+            Play {
+                hosts: hosts.to_vec(),
+                behind: HashMap::new(),
+                tasks: BTreeMap::new(),
+            },
+        );
+    }
+
+    fn finished(&mut self, host: &str, task: &TaskId, outcome: &Outcome, page: &mut Page) {
+        if ends_host(outcome.status) {
+            self.failures.task(host, task, outcome, page);
+        }
+        let notes = self.notes(outcome);
+        let Some(play) = self.plays.get_mut(&task.play) else {
+            return;
+        };
+        let known = play.tasks.entry(task.index).or_default();
+        let name = escape_str(&task.name);
+        known.name = match known.hosts.is_empty() {
+            true => name.into_owned(),
+            false => common(&known.name, &name),
+        };
+        match known.hosts.iter_mut().find(|(name, _)| name == host) {
+            Some((_, status)) if task.item.is_some() => *status = worse(*status, outcome.status),
+            Some((_, status)) => *status = outcome.status,
+            None => known.hosts.push((host.to_owned(), outcome.status)),
+        }
+        for lines in notes {
+            match known.notes.iter_mut().find(|(known, _)| *known == lines) {
+                Some((_, hosts)) => hosts.push(host.to_owned()),
+                None => known.notes.push((lines, vec![host.to_owned()])),
+            }
+        }
+        let behind = match task.item {
+            _ if ends_host(outcome.status) => usize::MAX,
+            Some(_) => task.index,
+            None => task.index + 1,
+        };
+        play.done(host, behind);
+        self.tell(task.play, false, page);
+    }
+
+    /// What is worth a line of its own below the task's line.
+    fn notes(&self, outcome: &Outcome) -> Vec<Vec<String>> {
+        let mut notes = Vec::new();
+        let tells = matches!(outcome.status, Status::Changed | Status::Skipped)
+            && (self.options.verbose > 0 || (self.check && outcome.status == Status::Changed));
+        if !outcome.message.is_empty() && (tells || outcome.status == Status::Ignored) {
+            notes.push(vec![format!(
+                "{}: {}",
+                word(outcome.status, self.check),
+                escape_str(&outcome.message)
+            )]);
+        }
+        if let Some(shown) = &outcome.shown {
+            notes.push(text(shown.as_bytes()));
+        }
+        if self.options.verbose > 1 && !ends_host(outcome.status) {
+            for output in [&outcome.stdout, &outcome.stderr] {
+                notes.push(text(output));
+            }
+        }
+        if let Some(diff) = &outcome.diff {
+            notes.push(super::diff::lines(diff, self.style));
+        }
+        notes.retain(|lines| !lines.is_empty());
+        notes
+    }
+
+    /// Writes the tasks of a play that every host is done with.
+    fn tell(&mut self, play: usize, all: bool, page: &mut Page) {
+        let Some(known) = self.plays.get_mut(&play) else {
+            return;
+        };
+        let behind = |host| known.behind.get(host).copied().unwrap_or(0);
+        let slowest = known.hosts.iter().map(behind).min().unwrap_or(usize::MAX);
+        let mut done = Vec::new();
+        while let Some(entry) = known.tasks.first_entry() {
+            if !all && *entry.key() >= slowest {
+                break;
+            }
+            done.push(entry.remove());
+        }
+        if done.is_empty() {
+            return;
+        }
+        let order: HashMap<&String, usize> = known.hosts.iter().zip(0..).collect();
+        for task in &mut done {
+            task.hosts.sort_by_key(|(host, _)| order.get(host).copied());
+            for (_, hosts) in &mut task.notes {
+                hosts.sort_by_key(|host| order.get(host).copied());
+            }
+        }
+        self.failures.flush(page);
+        for task in done {
+            self.task(&task, page);
+        }
+    }
+
+    fn task(&self, task: &Task, page: &mut Page) {
+        let column = match self.width {
+            Some(width) => (width / 2).clamp(24, 60),
+            None => 48,
+        };
+        let room = column - 4;
+        let name = match self.width {
+            Some(_) => super::style::cut(&task.name, room),
+            None => task.name.clone(),
+        };
+        let dots = room.saturating_sub(name.width()).max(2) + 1;
+        let dots = self.style.paint(Tone::Faint, ".".repeat(dots));
+        let mut line = format!("  {name} {dots}");
+        let mut used = column.max(name.width() + 7);
+        let mut groups = Vec::new();
+        for status in STATUSES {
+            let hosts: Vec<&str> = task
+                .hosts
+                .iter()
+                .filter(|(_, known)| *known == status)
+                .map(|(host, _)| host.as_str())
+                .collect();
+            if !hosts.is_empty() {
+                let text = format!("{} {}", word(status, self.check), hosts.len());
+                used += text.width() + 2;
+                groups.push((status, text, hosts));
+            }
+        }
+        let named = |status: Status, hosts: &[&str]| {
+            hosts.len() < task.hosts.len() && !matches!(status, Status::Ok | Status::Skipped)
+        };
+        let mut left = groups
+            .iter()
+            .filter(|(status, _, hosts)| named(*status, hosts))
+            .count();
+        for (index, (status, text, hosts)) in groups.iter().enumerate() {
+            line.push_str(if index == 0 { " " } else { "  " });
+            line.push_str(&self.style.paint(tone(*status), text));
+            if !named(*status, hosts) {
+                continue;
+            }
+            let names = match self.width {
+                Some(width) => fit(hosts, (width.saturating_sub(used) / left).saturating_sub(2)),
+                None => fold(hosts),
+            };
+            left -= 1;
+            // A bare count would only repeat what stands before it.
+            if !names.is_empty() && !names.ends_with("hosts") {
+                used += names.width() + 2;
+                line.push_str(": ");
+                line.push_str(&names);
+            }
+        }
+        page.out(line);
+        for (lines, hosts) in &task.notes {
+            if hosts.len() < task.hosts.len() {
+                let names = match self.width {
+                    Some(width) => fit(hosts, width.saturating_sub(12)),
+                    None => fold(hosts),
+                };
+                let names = format!("{names} ({})", hosts.len());
+                page.out(format!("    {}", self.style.paint(Tone::Strong, names)));
+            }
+            for line in lines {
+                page.out(format!("    {line}"));
+            }
+        }
+    }
+}
+
+impl Play {
+    fn done(&mut self, host: &str, behind: usize) {
+        let known = self.behind.entry(host.to_owned()).or_default();
+        *known = behind.max(*known);
+    }
+}
+
+impl Story for PlayStory {
+    fn event(&mut self, event: &Event, page: &mut Page) {
+        match event {
+            Event::RunStarted { name, check, .. } => {
+                self.check = *check;
+                if *check {
+                    page.out(format!(
+                        "{}: nothing is changed, only said",
+                        escape_str(name)
+                    ));
+                }
+            }
+            Event::PlayStarted {
+                play, name, hosts, ..
+            } => self.started(*play, name, hosts, page),
+            Event::TaskStarted { host, task } => {
+                if let Some(play) = self.plays.get_mut(&task.play) {
+                    play.done(host, task.index);
+                }
+                self.tell(task.play, false, page);
+            }
+            Event::TaskFinished {
+                host,
+                task,
+                outcome,
+            } => self.finished(host, task, outcome, page),
+            Event::HostLost {
+                host,
+                status,
+                message,
+                help,
+            } => {
+                self.failures.lost(host, *status, message, help, page);
+                for play in self.plays.values_mut() {
+                    play.done(host, usize::MAX);
+                }
+                let plays: Vec<usize> = self.plays.keys().copied().collect();
+                for play in plays {
+                    self.tell(play, false, page);
+                }
+            }
+            Event::PlayFinished { play } => {
+                self.tell(*play, true, page);
+                self.plays.remove(play);
+            }
+            Event::Warning { message } => {
+                let word = self.style.paint(Tone::Changed, "warning");
+                page.err(format!("{word}: {}", escape_str(message)));
+            }
+            Event::Interrupted { signal } => {
+                let word = self.style.paint(Tone::Odd, "stopping");
+                page.out(format!("{word}: SIG{}", escape_str(signal)));
+            }
+            Event::Connecting { .. }
+            | Event::Connected { .. }
+            | Event::TaskOutput { .. }
+            | Event::TaskRetry { .. }
+            | Event::RunFinished { .. } => {}
+        }
+    }
+
+    fn tick(&mut self, page: &mut Page) {
+        self.failures.flush(page);
+    }
+
+    fn finish(&mut self, report: &Report, page: &mut Page) {
+        self.failures.flush(page);
+        let plays: Vec<usize> = self.plays.keys().copied().collect();
+        for play in plays {
+            self.tell(play, true, page);
+        }
+        recap::write(report, self.style, self.width, page);
+    }
+}
+
+/// The lines of a text, each made safe.
+fn text(bytes: &[u8]) -> Vec<String> {
+    escape::lines(bytes).map(|line| line.into_owned()).collect()
+}
+
+/// What two names of one task have in common: `label …` for `label zk1` and `label zk2`.
+fn common(one: &str, other: &str) -> String {
+    if one == other {
+        return one.to_owned();
+    }
+    let same = |a: &[char], b: &[char]| a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    let mut one: Vec<char> = one.chars().collect();
+    let mut other: Vec<char> = other.chars().collect();
+    let head: String = one.drain(..same(&one, &other)).collect();
+    other.drain(..head.chars().count());
+    one.reverse();
+    other.reverse();
+    let mut tail: Vec<char> = one.drain(..same(&one, &other)).collect();
+    tail.reverse();
+    let tail: String = tail.into_iter().collect();
+    format!(
+        "{}…{}",
+        head.trim_end_matches('…'),
+        tail.trim_start_matches('…')
+    )
+}
