@@ -1,0 +1,245 @@
+//! Inventories: what is read, what is refused and with which words, who a pattern means.
+
+use runner::diagnostic::Source;
+use runner::inventory::{Inventory, Pattern, SelectError};
+
+fn shipped() -> Inventory {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("inventory");
+    Inventory::load(&[folder]).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+fn inventory(text: &str) -> Inventory {
+    Inventory::from_sources(&[Source::new("hosts.toml", text)])
+        .unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+fn refused(text: &str) -> String {
+    match Inventory::from_sources(&[Source::new("hosts.toml", text)]) {
+        Ok(_) => panic!("this was taken: {text}"),
+        Err(problems) => problems.to_string(),
+    }
+}
+
+fn names(inventory: &Inventory, pattern: &str) -> String {
+    let pattern = Pattern::option("--limit", pattern).unwrap_or_else(|problem| panic!("{problem}"));
+    match inventory.select(&pattern) {
+        Ok(hosts) => {
+            let names: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
+            names.join(" ")
+        }
+        Err(SelectError::NoHost(problems)) => format!("no host\n{problems}"),
+        Err(SelectError::Bad(problems)) => format!("bad\n{problems}"),
+    }
+}
+
+#[test]
+fn the_shipped_inventory_has_the_hosts_and_groups_of_the_cluster() {
+    let inventory = shipped();
+    let sizes: Vec<(&str, usize)> = inventory
+        .groups()
+        .iter()
+        .map(|group| (group.name.as_str(), group.hosts.len()))
+        .collect();
+    assert_eq!(
+        sizes,
+        [
+            ("all", 26),
+            ("pulsar", 8),
+            ("query", 5),
+            ("index", 4),
+            ("coord", 2),
+            ("zookeeper", 3),
+            ("etcd", 3),
+            ("brokers", 2),
+            ("managers", 3),
+            ("minio", 4),
+            ("bookies", 3),
+            ("ungrouped", 0),
+        ]
+    );
+    let first = inventory.group("managers").unwrap().hosts[0].clone();
+    assert_eq!(first.connection.address.as_deref(), Some("29.16.21.80"));
+    assert_eq!(first.connection.user.as_deref(), Some("dcos"));
+    let zk: Vec<String> = inventory
+        .variables("gp22aitppapch5z")
+        .iter()
+        .map(|variable| {
+            format!(
+                "{} = {} ({})",
+                variable.name,
+                variable.value.to_value(),
+                variable.origin
+            )
+        })
+        .collect();
+    assert_eq!(
+        zk,
+        [
+            r#"labels = ["zk3","etcd3"] (host gp22aitppapch5z)"#,
+            "zk_id = 3 (host gp22aitppapch5z)"
+        ]
+    );
+}
+
+#[test]
+fn patterns_on_the_shipped_inventory() {
+    let inventory = shipped();
+    assert_eq!(names(&inventory, "zookeeper[0]"), "gp22aitppapcsve");
+    assert_eq!(names(&inventory, "zookeeper[-1]"), "gp22aitppapch5z");
+    assert_eq!(
+        names(&inventory, "managers[0:1]"),
+        "gp22aitppap3jmy gp22aitppapvgr5"
+    );
+    assert_eq!(names(&inventory, "all:!managers").split(' ').count(), 23);
+    assert_eq!(names(&inventory, "pulsar:&etcd").split(' ').count(), 3);
+    assert_eq!(names(&inventory, "gp22*").split(' ').count(), 26);
+    assert_eq!(names(&inventory, "~.*apk,!query"), "gp22aitppapkkpt");
+}
+
+#[test]
+fn every_problem_of_a_file_is_reported_at_once() {
+    let text = r#"[connection]
+usr = "dcos"
+port = 70000
+ProxyJump = "gate"
+
+[hosts]
+a = { adress = "10.0.0.1", groups = ["web"] }
+b = { port = "22", proxy_jump = "gate" }
+"c[03:01]" = {}
+"d[1:" = {}
+e = "10.0.0.5"
+web1.example.com = { port = 22 }
+f = { vars = { ansible_host = "10.0.0.6", zk-id = 1 } }
+"fe80::1" = {}
+g = { color = "red", connection = { forward = true } }
+
+[groups]
+site = { children = ["wbe"], hosts = ["aa"] }
+one = { children = ["two"] }
+two = { children = ["one"] }
+"#;
+    assert_eq!(
+        refused(text),
+        r#"error: unknown connection setting `usr`
+  --> hosts.toml:2:1
+   |
+ 2 | usr = "dcos"
+   | ^^^
+   = help: did you mean `user`?
+
+error: 70000 is not a port
+  --> hosts.toml:3:8
+   |
+ 3 | port = 70000
+   |        ^^^^^ 1 to 65535
+
+error: unknown connection setting `ProxyJump`
+  --> hosts.toml:4:1
+   |
+ 4 | ProxyJump = "gate"
+   | ^^^^^^^^^
+   = help: did you mean `proxy_jump`?
+
+error: unknown key `adress` in host `a`
+  --> hosts.toml:7:7
+   |
+ 7 | a = { adress = "10.0.0.1", groups = ["web"] }
+   |       ^^^^^^
+   = help: did you mean `address`?
+
+error: expected an integer, found a string
+  --> hosts.toml:8:14
+   |
+ 8 | b = { port = "22", proxy_jump = "gate" }
+   |              ^^^^
+
+error: unknown key `proxy_jump` in host `b`
+  --> hosts.toml:8:20
+   |
+ 8 | b = { port = "22", proxy_jump = "gate" }
+   |                    ^^^^^^^^^^
+   = help: it stands in `connection`: `connection = { proxy_jump = ... }`
+
+error: `[03:01]` is empty: it ends before it begins
+  --> hosts.toml:9:3
+   |
+ 9 | "c[03:01]" = {}
+   |   ^^^^^^^
+
+error: `[` without a `]` behind it
+   --> hosts.toml:10:3
+    |
+ 10 | "d[1:" = {}
+    |   ^
+
+error: expected a table, found a string
+   --> hosts.toml:11:5
+    |
+ 11 | e = "10.0.0.5"
+    |     ^^^^^^^^^^
+    = help: an address stands in a table: `{ address = "10.0.0.5" }`
+
+error: unknown key `example` in host `web1`
+   --> hosts.toml:12:6
+    |
+ 12 | web1.example.com = { port = 22 }
+    |      ^^^^^^^
+    = help: a name with dots in it stands in quotes: `"web1.example.com" = { ... }`
+
+error: `ansible_host` is a connection setting, not a variable
+   --> hosts.toml:13:16
+    |
+ 13 | f = { vars = { ansible_host = "10.0.0.6", zk-id = 1 } }
+    |                ^^^^^^^^^^^^
+    = help: write `address` beside `vars`, or in `connection`
+
+error: "zk-id" cannot be the name of a variable
+   --> hosts.toml:13:43
+    |
+ 13 | f = { vars = { ansible_host = "10.0.0.6", zk-id = 1 } }
+    |                                           ^^^^^
+    = help: a name is made of letters, digits and `_`, and starts with no digit
+
+error: "fe80::1" cannot be the name of a host: it has `:` in it
+   --> hosts.toml:14:1
+    |
+ 14 | "fe80::1" = {}
+    | ^^^^^^^^^
+    = help: give the host a plain name, and its address and port beside: `name = { address = "...", port = 22 }`
+
+error: unknown key `color` in host `g`
+   --> hosts.toml:15:7
+    |
+ 15 | g = { color = "red", connection = { forward = true } }
+    |       ^^^^^
+    = help: a variable stands in `vars`: `vars = { color = ... }`
+
+error: unknown connection setting `forward`
+   --> hosts.toml:15:37
+    |
+ 15 | g = { color = "red", connection = { forward = true } }
+    |                                     ^^^^^^^
+    = help: the settings are `address`, `port`, `user`, `identity_file`, `identities_only`, `identity_agent`, `proxy_jump`, `connect_timeout`, `user_known_hosts_file`, `global_known_hosts_file`, `host_key_alias`, `strict_host_key_checking`, `server_alive_interval`, `server_alive_count_max`, `transport`
+
+error: groups are in each other in a circle: one > two > one
+   --> hosts.toml:20:21
+    |
+ 20 | two = { children = ["one"] }
+    |                     ^^^^^
+"#
+    );
+}
+
+#[test]
+fn ranges_stand_for_many_hosts() {
+    let inventory = inventory(
+        "[hosts]\n\"web[01:03].example.com\" = { address = \"10.0.0.[1:3]\" }\n\"r[a:b]n[1:3:2]\" = {}\n",
+    );
+    assert_eq!(
+        names(&inventory, "all"),
+        "web01.example.com web02.example.com web03.example.com ran1 ran3 rbn1 rbn3"
+    );
+    let host = inventory.host("web02.example.com").unwrap();
+    assert_eq!(host.connection.address.as_deref(), Some("10.0.0.2"));
+}
