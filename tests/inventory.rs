@@ -1,5 +1,6 @@
 //! Inventories: what is read, what is refused and with which words, who a pattern means.
 
+#![allow(clippy::panic, clippy::unwrap_used)]
 use runner::diagnostic::Source;
 use runner::inventory::{Inventory, Pattern, SelectError};
 
