@@ -139,6 +139,8 @@ pub struct Problem {
     pub label: String,
     /// The way out, a line each.
     pub help: Vec<String>,
+    /// A safety guard refused: the run ends with exit code 9.
+    pub guard: bool,
 }
 
 impl Problem {
@@ -149,7 +151,14 @@ impl Problem {
             place: None,
             label: String::new(),
             help: Vec::new(),
+            guard: false,
         }
+    }
+
+    /// Marks a refusal to do something that destroys what nobody named.
+    pub fn guard(mut self) -> Self {
+        self.guard = true;
+        self
     }
 
     /// Sets the place, unless an inner one is known already.

@@ -8,14 +8,21 @@
 pub mod args;
 pub mod assert;
 pub mod command;
+pub mod copy;
 pub mod debug;
+pub mod directory;
+pub mod file;
+pub mod files;
 pub mod pause;
 pub mod ping;
+pub mod remove;
 mod run;
 pub mod script;
 pub mod set_fact;
 pub mod shell;
 pub mod shell_command;
+pub mod stat;
+pub mod template;
 #[cfg(test)]
 mod testing;
 pub mod wait_for;
@@ -236,6 +243,12 @@ pub fn all() -> &'static [&'static Spec] {
         &set_fact::SPEC,
         &pause::SPEC,
         &ping::SPEC,
+        &directory::SPEC,
+        &file::SPEC,
+        &template::SPEC,
+        &copy::SPEC,
+        &remove::SPEC,
+        &stat::SPEC,
     ];
     ALL
 }

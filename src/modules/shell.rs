@@ -5,14 +5,53 @@ pub const INLINE_LIMIT: usize = 64 * 1024;
 
 /// Functions that every script can call. They use nothing beyond POSIX and what every Linux has.
 ///
-/// `rn_sum FILE` prints the SHA-256 of a file in hex, and nothing when the host has no tool for it.
+/// `rn_sum FILE` prints the SHA-256 of a file in hex. Code 127: the host has no tool for it.
+///
+/// `rn_stat PATH [-L]` prints one line of fields parted by tabs: kind, mode, uid, gid, size, mtime, user, group. The kind is
+/// `file`, `directory`, `link`, `other`, `missing` or `denied`; the last two stand alone. With `-L` a link is followed.
 pub const PRELUDE: &str = r#"rn_sum() {
   if command -v sha256sum >/dev/null 2>&1; then set -- "$(sha256sum <"$1")"
   elif command -v openssl >/dev/null 2>&1; then set -- "$(openssl dgst -sha256 -r <"$1")"
   elif command -v shasum >/dev/null 2>&1; then set -- "$(shasum -a 256 <"$1")"
-  else return 127; fi
-  printf '%s\n' "${1%% *}"
+  else echo "this host has no tool for SHA-256 (sha256sum, openssl or shasum)" >&2; return 127; fi
+  [ -n "$1" ] && printf '%s\n' "${1%% *}"
 }
+rn_stat() (
+  export LC_ALL=C
+  if [ -z "$2" ] && [ -L "$1" ]; then k=link
+  elif [ -d "$1" ]; then k=directory
+  elif [ -f "$1" ]; then k=file
+  elif [ -e "$1" ]; then k=other
+  else
+    k=missing d=$1
+    while [ "${d%/*}" != "$d" ]; do
+      d=${d%/*}
+      if [ -d "${d:-/}" ]; then [ -x "${d:-/}" ] || k=denied; break; fi
+    done
+    echo "$k"; return 0
+  fi
+  t='	'
+  if s=$(stat $2 -c "%a$t%u$t%g$t%s$t%Y$t%U$t%G" -- "$1" 2>/dev/null) ||
+    s=$(stat $2 -f "%Mp%Lp$t%u$t%g$t%z$t%m$t%Su$t%Sg" -- "$1" 2>/dev/null); then
+    printf '%s\n' "$k$t$s"; return 0
+  fi
+  # No stat: read the columns of ls. A name of several lines is cut off.
+  s=$(ls -ldn $2 -- "$1") || return 1
+  n=$(ls -ld $2 -- "$1") || return 1
+  set -f; IFS=' 	
+'
+  set -- "$1" $n; u=$4 g=$5
+  set -- "$1" $s; p=${2#?} x=0 m=
+  for b in 4 2 1; do
+    r=${p#???} w=${p%"${p#???}"} p=$r v=0
+    case $w in r??) v=4 ;; esac
+    case $w in ?w?) v=$((v + 2)) ;; esac
+    case $w in ??[xst]) v=$((v + 1)) ;; esac
+    case $w in ??[sStT]) x=$((x + b)) ;; esac
+    m=$m$v
+  done
+  printf '%s\n' "$k$t$x$m$t$4$t$5$t$6$t$(date -r "$1" +%s 2>/dev/null)$t$u$t$g"
+)
 "#;
 
 /// Quotes a word so that any shell takes it as one literal argument.
