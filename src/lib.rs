@@ -6,6 +6,7 @@ pub mod event;
 pub mod exit;
 pub mod inventory;
 pub mod modules;
+pub mod plan;
 pub mod playbook;
 pub mod report;
 pub mod transport;

@@ -225,10 +225,7 @@ impl Lookup {
                 let known = self.names();
                 problem = problem.did_you_mean(name, known.iter().map(String::as_str));
             } else {
-                problem.message = format!(
-                    "this value is undefined for host {}",
-                    self.0.scope.host.name
-                );
+                problem.message = "this value is undefined".to_string();
             }
         }
         Err(problem.into())
