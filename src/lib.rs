@@ -2,6 +2,7 @@
 
 pub mod diagnostic;
 pub mod document;
+pub mod engine;
 pub mod event;
 pub mod exit;
 pub mod inventory;

@@ -1,0 +1,283 @@
+//! What travels to a host and back in one exchange: a script of steps, and the answers of the steps.
+//!
+//! The script arrives on the standard input of a plain `sh`, so nothing of it shows in a process list. It
+//! starts a watcher that ends the whole process group when that input ends, which is what happens when the
+//! connection is lost or the runner goes away. Each step ends with a marker line on both streams; the
+//! markers hold a random word, so no output can be mistaken for one.
+
+use crate::modules::Script;
+use crate::modules::shell::{PRELUDE, quote};
+use memchr::memmem;
+use std::hash::{BuildHasher, Hasher};
+
+/// At most this much of a step's output is kept, on each stream.
+pub const KEPT: usize = 16 * 1024 * 1024;
+
+/// One step of an exchange.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// What to run.
+    pub script: Script,
+    /// Environment variables, exported for this step only.
+    pub env: Vec<(String, String)>,
+    /// The steps behind it run only if it succeeds.
+    pub needed: bool,
+}
+
+/// A random word that marks the ends of steps.
+pub fn nonce() -> String {
+    // The standard library seeds each of these from the system.
+    let word = || {
+        std::collections::hash_map::RandomState::new()
+            .build_hasher()
+            .finish()
+    };
+    format!("rn-{:016x}{:016x}", word(), word())
+}
+
+/// The text for `sh`.
+pub fn script(nonce: &str, steps: &[Step]) -> String {
+    let mut text = String::with_capacity(2048);
+    // All of it is one function, so that the shell has read everything before it runs anything.
+    text.push_str("rn_main() {\n");
+    text.push_str(PRELUDE);
+    text.push_str(&format!("rn_n={nonce}\n"));
+    text.push_str(
+        r#"rn_end() {
+  printf '\n%s %s %s\n' "$rn_n" "$1" "$2"
+  printf '\n%s %s %s\n' "$rn_n" "$1" "$2" >&2
+}
+exec 3<&0 </dev/null
+(
+  while read -r rn_line <&3; do :; done
+  trap '' TERM HUP INT
+  kill -TERM 0
+  sleep 2
+  kill -KILL 0
+) >/dev/null 2>&1 &
+rn_w=$!
+rn_end pid $$
+"#,
+    );
+    for (index, step) in steps.iter().enumerate() {
+        text.push_str("(\nexec 3<&-\n");
+        for (name, value) in &step.env {
+            text.push_str(&format!("export {name}={}\n", quote(value)));
+        }
+        text.push_str(&step.script.text);
+        text.push_str(&format!("\n)\nrn_c=$?\nrn_end {index} $rn_c\n"));
+        if step.needed {
+            text.push_str("if [ \"$rn_c\" != 0 ]; then kill $rn_w; exit 0; fi\n");
+        }
+    }
+    text.push_str("kill $rn_w\nexit 0\n}\nrn_main\n");
+    text
+}
+
+/// What a step said on one stream, once it has ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Said {
+    /// Its exit code; for the first marker, the process id.
+    pub code: i64,
+    /// What it printed, up to [`KEPT`] bytes.
+    pub bytes: Vec<u8>,
+    /// How many bytes were dropped beyond that.
+    pub dropped: u64,
+}
+
+/// Cuts one stream at the markers.
+#[derive(Debug)]
+pub struct Cutter {
+    marker: Vec<u8>,
+    pending: Vec<u8>,
+    current: Said,
+    /// What was said before the first marker: banners and the like, or why there is no shell.
+    pub noise: Vec<u8>,
+    /// The process id of the shell, once it has started.
+    pub pid: Option<i64>,
+    /// The steps that have ended, in order.
+    pub done: Vec<Said>,
+}
+
+impl Cutter {
+    /// For a stream of the exchange with this nonce.
+    pub fn new(nonce: &str) -> Self {
+        Self {
+            marker: format!("\n{nonce} ").into_bytes(),
+            pending: Vec::new(),
+            current: Said::default(),
+            noise: Vec::new(),
+            pid: None,
+            done: Vec::new(),
+        }
+    }
+
+    /// Takes the next bytes of the stream.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        self.pending.extend_from_slice(bytes);
+        loop {
+            let Some(start) = memmem::find(&self.pending, &self.marker) else {
+                let keep = overlap(&self.pending, &self.marker);
+                let plain = self.pending.len() - keep;
+                let rest = self.pending.split_off(plain);
+                let plain = std::mem::replace(&mut self.pending, rest);
+                self.say(&plain);
+                return;
+            };
+            let after = start + self.marker.len();
+            let Some(length) = memchr::memchr(b'\n', &self.pending[after..]) else {
+                return;
+            };
+            let words = String::from_utf8_lossy(&self.pending[after..after + length]).into_owned();
+            let before: Vec<u8> = self
+                .pending
+                .drain(..after + length + 1)
+                .take(start)
+                .collect();
+            self.say(&before);
+            self.mark(&words);
+        }
+    }
+
+    /// What the running step has said so far.
+    pub fn running(&self) -> &[u8] {
+        &self.current.bytes
+    }
+
+    fn say(&mut self, bytes: &[u8]) {
+        if self.pid.is_none() {
+            let room = 4096usize.saturating_sub(self.noise.len());
+            self.noise
+                .extend_from_slice(&bytes[..bytes.len().min(room)]);
+            return;
+        }
+        let room = KEPT
+            .saturating_sub(self.current.bytes.len())
+            .min(bytes.len());
+        self.current.bytes.extend_from_slice(&bytes[..room]);
+        self.current.dropped += (bytes.len() - room) as u64;
+    }
+
+    fn mark(&mut self, words: &str) {
+        let (what, code) = words.split_once(' ').unwrap_or((words, ""));
+        let code = code.trim().parse().unwrap_or(-1);
+        if what == "pid" {
+            self.pid = Some(code);
+            return;
+        }
+        let mut said = std::mem::take(&mut self.current);
+        said.code = code;
+        self.done.push(said);
+    }
+}
+
+/// How many bytes at the end of a text could be the beginning of the marker.
+fn overlap(text: &[u8], marker: &[u8]) -> usize {
+    let longest = text.len().min(marker.len() - 1);
+    (1..=longest)
+        .rev()
+        .find(|length| text.ends_with(&marker[..*length]))
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::process::{Command, Stdio};
+
+    fn run(shell: &[&str], steps: &[Step]) -> (Cutter, Cutter) {
+        let nonce = nonce();
+        let mut child = Command::new(shell[0])
+            .args(&shell[1..])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let text = script(&nonce, steps);
+        let mut input = child.stdin.take().unwrap();
+        std::io::Write::write_all(&mut input, text.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        drop(input);
+        let mut out = Cutter::new(&nonce);
+        out.feed(&output.stdout);
+        let mut err = Cutter::new(&nonce);
+        err.feed(&output.stderr);
+        (out, err)
+    }
+
+    fn step(text: &str) -> Step {
+        Step {
+            script: Script::new(text),
+            env: vec![("GREETING".into(), "it's".into())],
+            needed: false,
+        }
+    }
+
+    #[test]
+    fn each_step_has_its_own_output_and_code() {
+        for shell in [&["dash"][..], &["bash"], &["busybox", "sh"]] {
+            if Command::new(shell[0])
+                .arg("-c")
+                .arg(":")
+                .stdin(Stdio::null())
+                .output()
+                .is_err()
+            {
+                eprintln!("SKIPPED: {} is not installed", shell[0]);
+                assert!(std::env::var_os("CI").is_none());
+                continue;
+            }
+            let (out, err) = run(
+                shell,
+                &[
+                    step("printf one; echo oops >&2; exit 3"),
+                    step("cat; echo $GREETING"),
+                ],
+            );
+            assert!(out.pid.is_some_and(|pid| pid > 1));
+            assert_eq!(out.done.len(), 2, "{shell:?} {out:?} {err:?}");
+            assert_eq!((out.done[0].code, &out.done[0].bytes[..]), (3, &b"one"[..]));
+            assert_eq!(
+                (out.done[1].code, &out.done[1].bytes[..]),
+                (0, &b"it's\n"[..])
+            );
+            assert_eq!(&err.done[0].bytes[..], b"oops\n");
+            assert_eq!(&err.done[1].bytes[..], b"");
+        }
+    }
+
+    #[test]
+    fn a_needed_step_that_fails_ends_the_script() {
+        let mut first = step("exit 1");
+        first.needed = true;
+        let (out, _) = run(&["sh"], &[first, step("echo never")]);
+        assert_eq!(out.done.len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn cutting_does_not_depend_on_how_the_bytes_arrive(
+            text in proptest::collection::vec(any::<u8>(), 0..200),
+            sizes in proptest::collection::vec(1usize..9, 1..80),
+        ) {
+            let nonce = "rn-0";
+            let mut stream = b"noise\nrn-0 pid 7\n".to_vec();
+            stream.extend_from_slice(&text);
+            stream.extend_from_slice(b"\nrn-0 0 5\ntail");
+            let mut cutter = Cutter::new(nonce);
+            let mut rest = &stream[..];
+            for size in sizes.iter().cycle() {
+                if rest.is_empty() { break; }
+                let (now, later) = rest.split_at((*size).min(rest.len()));
+                cutter.feed(now);
+                rest = later;
+            }
+            prop_assert_eq!(cutter.pid, Some(7));
+            prop_assert_eq!(&cutter.done[0].bytes, &text);
+            prop_assert_eq!(cutter.done[0].code, 5);
+            prop_assert_eq!(&cutter.noise[..], b"noise");
+        }
+    }
+}

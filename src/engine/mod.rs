@@ -1,0 +1,4 @@
+//! Runs plays over a transport.
+
+pub mod exchange;
+pub mod message;
