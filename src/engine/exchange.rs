@@ -2,7 +2,8 @@
 
 use super::message::{self, Cutter, Said, Step};
 use crate::modules::Done;
-use crate::transport::{Chunk, Connection, Exit, Input, Output};
+use crate::modules::shell::quote;
+use crate::transport::{Chunk, Connection, Exit, Output, Process};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
@@ -85,12 +86,36 @@ fn password<'t>(identity: &Identity, terms: &'t Terms) -> Option<&'t str> {
     terms.become_password.as_deref()
 }
 
+/// Starts a `sh` that runs one short script, with its standard input open to the caller.
+pub async fn open(
+    connection: &dyn Connection,
+    terms: &Terms,
+    identity: &Identity,
+    script: &str,
+) -> Result<Process, Trouble> {
+    let nonce = message::nonce();
+    let start = |command: String| async move {
+        let started = connection.start(&command).await;
+        started.map_err(|error| Trouble::NotStarted(error.0))
+    };
+    let Some(password) = password(identity, terms) else {
+        let command = format!("{} -c {}", command(identity, terms, &nonce), quote(script));
+        return start(command).await;
+    };
+    let user = quote(identity.user.as_deref().unwrap_or("root"));
+    let script = quote(&format!("echo {nonce}-ready; {script}"));
+    let command = format!("exec sudo -S -H -p {nonce}-password -u {user} -- /bin/sh -c {script}");
+    let mut process = start(command).await?;
+    unlock(&mut process, password, &nonce).await?;
+    Ok(process)
+}
+
 /// The command that turns the login shell into a `sh` that reads its script.
 fn command(identity: &Identity, terms: &Terms, nonce: &str) -> String {
     let Some(user) = &identity.user else {
         return "exec /bin/sh".to_string();
     };
-    let user = crate::modules::shell::quote(user);
+    let user = quote(user);
     match terms.become_password {
         None => format!("exec sudo -n -H -u {user} -- /bin/sh"),
         // Whether sudo asks is only seen by waiting: it says one of two things first.
@@ -129,14 +154,7 @@ impl Shell<'_> {
         };
         let mut streams = Streams::new(self.nonce);
         if let Some(password) = self.password
-            && let Err(trouble) = self
-                .unlock(
-                    &mut process.input,
-                    &mut process.output,
-                    password,
-                    &mut streams,
-                )
-                .await
+            && let Err(trouble) = unlock(&mut process, password, self.nonce).await
         {
             return Reply {
                 trouble: Some(trouble),
@@ -176,54 +194,6 @@ impl Shell<'_> {
         }
         drain(process.output);
         self.reply(streams, why)
-    }
-
-    /// Waits for sudo's question, answers it once, and waits until the shell is there.
-    async fn unlock(
-        &self,
-        input: &mut Box<dyn Input>,
-        output: &mut Box<dyn Output>,
-        password: &str,
-        streams: &mut Streams,
-    ) -> Result<(), Trouble> {
-        let prompt = format!("{}-password", self.nonce);
-        let ready = format!("{}-ready\n", self.nonce);
-        let mut asked = 0;
-        let end = Instant::now() + Duration::from_secs(30);
-        let mut heard = Vec::new();
-        let mut complaints = Vec::new();
-        loop {
-            match timeout_at(end, output.next()).await {
-                Err(_) => return Err(Trouble::NoShell("sudo did not answer within 30 s".into())),
-                Ok(Some(Chunk::Stdout(bytes))) => heard.extend(bytes),
-                Ok(Some(Chunk::Stderr(bytes))) => complaints.extend(bytes),
-                Ok(Some(Chunk::Exit(_))) | Ok(None) => {
-                    let said = String::from_utf8_lossy(&complaints).replace(&prompt, "");
-                    let said = said.trim().lines().last().unwrap_or("").trim().to_string();
-                    return Err(Trouble::NoShell(match said.is_empty() {
-                        true => "sudo ended without a word".into(),
-                        false => said,
-                    }));
-                }
-            }
-            if memchr::memmem::find(&heard, ready.as_bytes()).is_some() {
-                streams.code = None;
-                return Ok(());
-            }
-            let questions = memchr::memmem::find_iter(&complaints, prompt.as_bytes()).count();
-            if questions > asked {
-                if asked == 1 {
-                    // A second try would only bring the account closer to being locked.
-                    input.end().await.ok();
-                    return Err(Trouble::NoShell("sudo: the password is wrong".into()));
-                }
-                asked = questions;
-                let line = format!("{password}\n");
-                if input.write(line.as_bytes()).await.is_err() {
-                    return Err(Trouble::Lost("the connection was lost".into()));
-                }
-            }
-        }
     }
 
     /// Whether every step that will run has ended, on both streams.
@@ -346,6 +316,47 @@ impl Streams {
         let start = memchr::memrchr(b'\n', &said[..end]).map_or(0, |at| at + 1);
         self.shown = Instant::now();
         line(&said[start..end]);
+    }
+}
+
+/// Waits for sudo's question, answers it once, and waits until the shell is there.
+async fn unlock(process: &mut Process, password: &str, nonce: &str) -> Result<(), Trouble> {
+    let prompt = format!("{}-password", nonce);
+    let ready = format!("{}-ready\n", nonce);
+    let mut asked = 0;
+    let end = Instant::now() + Duration::from_secs(30);
+    let mut heard = Vec::new();
+    let mut complaints = Vec::new();
+    loop {
+        match timeout_at(end, process.output.next()).await {
+            Err(_) => return Err(Trouble::NoShell("sudo did not answer within 30 s".into())),
+            Ok(Some(Chunk::Stdout(bytes))) => heard.extend(bytes),
+            Ok(Some(Chunk::Stderr(bytes))) => complaints.extend(bytes),
+            Ok(Some(Chunk::Exit(_))) | Ok(None) => {
+                let said = String::from_utf8_lossy(&complaints).replace(&prompt, "");
+                let said = said.trim().lines().last().unwrap_or("").trim().to_string();
+                return Err(Trouble::NoShell(match said.is_empty() {
+                    true => "sudo ended without a word".into(),
+                    false => said,
+                }));
+            }
+        }
+        if memchr::memmem::find(&heard, ready.as_bytes()).is_some() {
+            return Ok(());
+        }
+        let questions = memchr::memmem::find_iter(&complaints, prompt.as_bytes()).count();
+        if questions > asked {
+            if asked == 1 {
+                // A second try would only bring the account closer to being locked.
+                process.input.end().await.ok();
+                return Err(Trouble::NoShell("sudo: the password is wrong".into()));
+            }
+            asked = questions;
+            let line = format!("{password}\n");
+            if process.input.write(line.as_bytes()).await.is_err() {
+                return Err(Trouble::Lost("the connection was lost".into()));
+            }
+        }
     }
 }
 

@@ -1,4 +1,169 @@
-//! Runs plays over a transport.
+//! Runs plays over a transport: who goes when, one host's way through its tasks, and how it is stopped.
+//!
+//! Hosts don't wait for each other. A barrier stands only at the end of a play, at `serial` batches, and before a task
+//! that reads another host's result. The engine prints nothing: it sends [`Event`]s.
 
-pub mod exchange;
-pub mod message;
+mod exchange;
+mod host;
+mod message;
+mod outcome;
+mod play;
+mod transfer;
+mod turn;
+
+use crate::event::Event;
+use crate::inventory::Host;
+use crate::playbook::{Play, Privilege};
+use crate::transport::Transport;
+use crate::vars::World;
+use exchange::Terms;
+use host::HostRun;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::{Semaphore, mpsc, watch};
+
+/// A run: plays with their hosts, ready to go.
+pub struct Run {
+    /// What is run, for the screen.
+    pub name: String,
+    /// The plays with the names of their hosts, in inventory order.
+    pub plays: Vec<(Play, Vec<String>)>,
+    /// Every host that a play names.
+    pub hosts: Vec<Host>,
+    /// The variables.
+    pub world: Arc<World>,
+    /// How to run.
+    pub options: Options,
+}
+
+/// How a run is done.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Change nothing, say what would change.
+    pub check: bool,
+    /// Bring back contents, so that changes can be shown.
+    pub diff: bool,
+    /// How many hosts work at the same time.
+    pub forks: usize,
+    /// Whose rights tasks use when the playbook does not say.
+    pub privilege: Privilege,
+    /// The password for `sudo`.
+    pub become_password: Option<String>,
+    /// Which tasks run.
+    pub selection: Selection,
+}
+
+/// Which tasks of a playbook run.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// Only tasks with one of these tags; all if empty.
+    pub tags: Vec<String>,
+    /// No task with one of these tags.
+    pub skip_tags: Vec<String>,
+    /// Nothing before the task of this name.
+    pub start_at: Option<String>,
+}
+
+impl Selection {
+    /// Whether a task with these tags runs. `always` and `never` mean what they mean in Ansible.
+    pub fn takes(&self, tags: &[String]) -> bool {
+        let has = |wanted: &String| match wanted.as_str() {
+            "all" => true,
+            "tagged" => !tags.is_empty(),
+            "untagged" => tags.is_empty(),
+            _ => tags.contains(wanted),
+        };
+        let word = |word: &str| tags.iter().any(|tag| tag == word);
+        if self.skip_tags.iter().any(|tag| has(tag)) {
+            return false;
+        }
+        let named = self.tags.iter().any(|tag| tag != "all" && has(tag));
+        if word("never") {
+            return named;
+        }
+        self.tags.is_empty() || word("always") || self.tags.iter().any(has)
+    }
+}
+
+/// What is the same for everything in a run.
+struct Context {
+    world: Arc<World>,
+    transport: Arc<dyn Transport>,
+    events: mpsc::UnboundedSender<Event>,
+    options: Options,
+    terms: Terms,
+    places: Semaphore,
+}
+
+impl Context {
+    fn send(&self, event: Event) {
+        // A screen that is gone must not end the run.
+        self.events.send(event).ok();
+    }
+
+    fn stopping(&self) -> bool {
+        *self.terms.stop.borrow()
+    }
+}
+
+/// Runs every play. Ends early, but in order, once `stop` becomes true.
+pub async fn run(
+    run: Run,
+    transport: Arc<dyn Transport>,
+    events: mpsc::UnboundedSender<Event>,
+    stop: watch::Receiver<bool>,
+) {
+    let started = Instant::now();
+    let context = Arc::new(Context {
+        world: run.world,
+        transport,
+        events,
+        terms: Terms {
+            become_password: run.options.become_password.clone(),
+            stop,
+        },
+        places: Semaphore::new(run.options.forks.clamp(1, Semaphore::MAX_PERMITS)),
+        options: run.options,
+    });
+    context.send(Event::RunStarted {
+        name: run.name,
+        hosts: run.hosts.iter().map(|host| host.name.clone()).collect(),
+        check: context.options.check,
+    });
+    let hosts: HashMap<String, Arc<HostRun>> = run
+        .hosts
+        .into_iter()
+        .map(|host| {
+            (
+                host.name.clone(),
+                Arc::new(HostRun::new(host, context.clone())),
+            )
+        })
+        .collect();
+    let plays = play::select(run.plays, &context.options.selection);
+    for (index, (play, names)) in plays.into_iter().enumerate() {
+        let hosts = names
+            .iter()
+            .filter_map(|name| hosts.get(name).cloned())
+            .collect();
+        let fatal = play::run(&context, index, play, hosts).await;
+        if fatal || context.stopping() {
+            break;
+        }
+    }
+    close(&hosts).await;
+    context.send(Event::RunFinished {
+        took: started.elapsed(),
+    });
+}
+
+/// Says goodbye to every host, all at once.
+async fn close(hosts: &HashMap<String, Arc<HostRun>>) {
+    let mut closing = tokio::task::JoinSet::new();
+    for host in hosts.values() {
+        let host = host.clone();
+        closing.spawn(async move { host.close().await });
+    }
+    while closing.join_next().await.is_some() {}
+}

@@ -1,0 +1,421 @@
+//! One host's way through its tasks: ask early, act in order, stop when something is wrong.
+
+use super::Context;
+use super::exchange::{self, Identity, Reply, Trouble};
+use super::message::Step;
+use super::outcome::{self, Verdict};
+use crate::event::{Event, Status, TaskId};
+use crate::inventory::Host;
+use crate::modules::{Changes, Found, Script};
+use crate::plan::{self, Prepared, Turn};
+use crate::playbook::{Play, Task};
+use crate::transport::{ConnectErrorKind, Connection};
+use crate::vars::{PlayScope, Scope};
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+/// At most so many questions travel ahead of the task that needs them.
+const AHEAD: usize = 64;
+
+/// Whether a host is still in the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    Well,
+    Failed,
+    Lost,
+}
+
+/// A host during a run.
+pub(super) struct HostRun {
+    host: Host,
+    pub(super) context: Arc<Context>,
+    connection: tokio::sync::Mutex<Option<Arc<dyn Connection>>>,
+    state: Mutex<State>,
+}
+
+/// A stretch of tasks of a play.
+pub(super) struct Work {
+    pub index: usize,
+    pub play: Arc<Play>,
+    pub scope: Arc<PlayScope>,
+    /// Which tasks; handlers count on behind the tasks.
+    pub tasks: Vec<usize>,
+    /// Set when another host's failure ends the play for all.
+    pub halt: Arc<AtomicBool>,
+}
+
+impl Work {
+    pub(super) fn task(&self, index: usize) -> &Task {
+        let tasks = self.play.tasks.len();
+        if index < tasks {
+            &self.play.tasks[index]
+        } else {
+            &self.play.handlers[index - tasks]
+        }
+    }
+}
+
+/// What a host has answered, for as long as nothing changes on it.
+#[derive(Default)]
+pub(super) struct Answers(HashMap<Question, Found>);
+
+/// A question is known by what it asks, so an answer can never serve another question.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Question {
+    pub identity: Identity,
+    pub env: Vec<(String, String)>,
+    pub script: String,
+}
+
+impl Question {
+    pub(super) fn step(&self) -> Step {
+        Step {
+            script: Script::new(self.script.clone()),
+            env: self.env.clone(),
+            needed: false,
+        }
+    }
+}
+
+impl Answers {
+    pub(super) fn get(&self, question: &Question) -> Option<&Found> {
+        self.0.get(question)
+    }
+
+    /// Something changed: everything has to be asked again.
+    pub(super) fn forget(&mut self) {
+        self.0.clear();
+    }
+
+    pub(super) fn learn(&mut self, questions: &[Question], answers: &[crate::modules::Done]) {
+        for (question, done) in questions.iter().zip(answers) {
+            let found = Found {
+                code: done.code,
+                stdout: done.stdout.clone(),
+                stderr: done.stderr.clone(),
+            };
+            self.0.insert(question.clone(), found);
+        }
+    }
+}
+
+impl HostRun {
+    pub(super) fn new(host: Host, context: Arc<Context>) -> Self {
+        Self {
+            host,
+            context,
+            connection: tokio::sync::Mutex::new(None),
+            state: Mutex::new(State::Well),
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.host.name
+    }
+
+    pub(super) fn state(&self) -> State {
+        *self
+            .state
+            .lock()
+            .unwrap_or_else(|broken| broken.into_inner())
+    }
+
+    pub(super) fn set_state(&self, state: State) {
+        *self
+            .state
+            .lock()
+            .unwrap_or_else(|broken| broken.into_inner()) = state;
+    }
+
+    pub(super) async fn close(&self) {
+        if let Some(connection) = self.connection.lock().await.take() {
+            connection.close().await;
+        }
+    }
+
+    /// Connects unless that is done. A host that cannot be reached leaves the run.
+    pub(super) async fn connect(&self) -> bool {
+        self.connection().await.is_some()
+    }
+
+    pub(super) async fn connection(&self) -> Option<Arc<dyn Connection>> {
+        let mut slot = self.connection.lock().await;
+        if let Some(connection) = &*slot {
+            return Some(connection.clone());
+        }
+        if self.state() != State::Well {
+            return None;
+        }
+        let host = self.name().to_string();
+        self.context.send(Event::Connecting { host: host.clone() });
+        let started = Instant::now();
+        let mut stop = self.context.terms.stop.clone();
+        let connected = tokio::select! {
+            connected = self.context.transport.connect(&self.host) => connected,
+            // Nothing has started there, so there is nothing to report either.
+            _ = stop.wait_for(|stop| *stop) => return None,
+        };
+        match connected {
+            Ok(connection) => {
+                let took = started.elapsed();
+                self.context.send(Event::Connected { host, took });
+                *slot = Some(connection.clone());
+                Some(connection)
+            }
+            Err(error) => {
+                self.set_state(State::Lost);
+                self.context.send(Event::HostLost {
+                    host,
+                    status: match error.kind {
+                        ConnectErrorKind::Unreachable => Status::Unreachable,
+                        ConnectErrorKind::Identity => Status::Refused,
+                    },
+                    message: error.message,
+                    help: error.help,
+                });
+                None
+            }
+        }
+    }
+
+    /// Goes through some tasks. Answers the handlers that were notified.
+    pub(super) async fn work(&self, work: &Work) -> HashSet<String> {
+        let mut notified = HashSet::new();
+        let mut answers = Answers::default();
+        for (position, &index) in work.tasks.iter().enumerate() {
+            let stopped = self.context.stopping() || work.halt.load(Ordering::Relaxed);
+            if stopped || self.state() != State::Well {
+                break;
+            }
+            let ahead = &work.tasks[position + 1..];
+            let verdict = self.task(work, index, ahead, &mut answers).await;
+            if verdict.changed {
+                notified.extend(work.task(index).notify.iter().cloned());
+            }
+            if let Some(state) = verdict.leaves {
+                self.set_state(state);
+                if work.play.any_errors_fatal {
+                    work.halt.store(true, Ordering::Relaxed);
+                }
+            }
+        }
+        if self.state() != State::Well && work.play.any_errors_fatal {
+            work.halt.store(true, Ordering::Relaxed);
+        }
+        notified
+    }
+
+    fn scope(&self, work: &Work) -> Scope {
+        Scope::new(&self.context.world, self.name(), &work.scope)
+    }
+
+    async fn task(
+        &self,
+        work: &Work,
+        index: usize,
+        ahead: &[usize],
+        answers: &mut Answers,
+    ) -> Verdict {
+        let task = work.task(index);
+        let scope = self.scope(work);
+        let id = TaskId {
+            play: work.index,
+            index,
+            name: plan::title(task, &scope),
+            item: None,
+        };
+        let started = Instant::now();
+        let prepared = plan::prepare(task, &work.play, &scope, self.context.options.diff);
+        let turns = match prepared {
+            Ok(Prepared::Ready(turns)) => turns,
+            other => {
+                let outcome = match other {
+                    Err(problems) => outcome::wrong(&problems),
+                    Ok(Prepared::Later(name)) => {
+                        outcome::too_early(&name, self.context.options.check)
+                    }
+                    Ok(Prepared::Skipped(why)) => outcome::skipped(why),
+                    Ok(Prepared::Ready(_)) => outcome::skipped("nothing to do".into()),
+                };
+                return self.settle(task, id, outcome, started);
+            }
+        };
+        // Connecting belongs to no task; a host that is lost there has been reported.
+        let needs_host = turns
+            .iter()
+            .filter_map(|turn| turn.module.as_ref())
+            .any(|module| {
+                module.probe().is_some()
+                    || module
+                        .changes(&Found::default())
+                        .is_ok_and(|c| !c.actions.is_empty())
+            });
+        if needs_host && !self.connect().await {
+            return Verdict::default();
+        }
+        self.context.send(Event::TaskStarted {
+            host: self.name().to_string(),
+            task: id.clone(),
+        });
+        let look = || self.questions(work, ahead);
+        let mut results = Vec::new();
+        for (position, turn) in turns.iter().enumerate() {
+            let others = || {
+                let mut questions: Vec<Question> = turns[position + 1..]
+                    .iter()
+                    .filter_map(|turn| self.question(task, &work.play, turn))
+                    .collect();
+                questions.extend(look());
+                questions.truncate(AHEAD);
+                questions
+            };
+            let result = self
+                .turn(task, &work.play, &id, turn, answers, &others)
+                .await;
+            let lost = result.status == Status::Unreachable || result.status == Status::Unknown;
+            results.push((turn.item.clone(), result));
+            if lost || self.context.stopping() {
+                break;
+            }
+        }
+        let outcome = outcome::join(results, task.items.is_some());
+        self.settle(task, id, outcome, started)
+    }
+
+    /// Reports an outcome, keeps what it registers, and says what follows from it.
+    fn settle(
+        &self,
+        task: &Task,
+        id: TaskId,
+        mut outcome: outcome::Full,
+        started: Instant,
+    ) -> Verdict {
+        let world = &self.context.world;
+        for (name, value) in std::mem::take(&mut outcome.facts) {
+            world.set(self.name(), &name, value);
+        }
+        if let Some(name) = &task.register
+            && !outcome.absent
+        {
+            world.set(self.name(), name, outcome.value());
+        }
+        let verdict = outcome.verdict(task.ignore_errors);
+        self.context.send(Event::TaskFinished {
+            host: self.name().to_string(),
+            task: id,
+            outcome: Box::new(outcome.event(task, started.elapsed())),
+        });
+        verdict
+    }
+
+    /// The question of a turn, if its module has one.
+    pub(super) fn question(&self, task: &Task, play: &Play, turn: &Turn) -> Option<Question> {
+        Some(Question {
+            identity: self.identity(task, play),
+            env: turn.env.clone(),
+            script: turn.module.as_ref()?.probe()?.text,
+        })
+    }
+
+    pub(super) fn identity(&self, task: &Task, play: &Play) -> Identity {
+        let privilege = task
+            .privilege
+            .or(&play.privilege)
+            .or(&self.context.options.privilege);
+        Identity {
+            user: privilege.target(),
+        }
+    }
+
+    /// The questions of the tasks ahead that can be asked now: up to the first task that depends on a result, or
+    /// that acts without asking.
+    fn questions(&self, work: &Work, ahead: &[usize]) -> Vec<Question> {
+        let mut questions = Vec::new();
+        let mut pending = HashSet::new();
+        for &index in ahead {
+            let task = work.task(index);
+            let mut scope = self.scope(work);
+            scope.pending = Arc::new(pending.clone());
+            let Ok(prepared) = plan::prepare(task, &work.play, &scope, self.context.options.diff)
+            else {
+                break;
+            };
+            match prepared {
+                Prepared::Later(_) => break,
+                Prepared::Skipped(_) => {}
+                Prepared::Ready(turns) => {
+                    for turn in &turns {
+                        if let Some(question) = self.question(task, &work.play, turn) {
+                            questions.push(question);
+                        } else if acts(turn) && !task.never_changes() {
+                            return questions;
+                        }
+                    }
+                }
+            }
+            pending.extend(task.produces());
+            if questions.len() >= AHEAD {
+                break;
+            }
+        }
+        questions
+    }
+
+    /// Sends one message: steps that act, then questions; and keeps the answers to the questions.
+    pub(super) async fn send(
+        &self,
+        identity: &Identity,
+        steps: Vec<Step>,
+        questions: &[Question],
+        answers: &mut Answers,
+        deadline: Option<std::time::Duration>,
+    ) -> Reply {
+        let Some(connection) = self.connection().await else {
+            return Reply {
+                trouble: Some(Trouble::NotStarted("there is no connection".into())),
+                ..Reply::default()
+            };
+        };
+        let acting = steps.len();
+        let asked: Vec<Question> = questions
+            .iter()
+            .filter(|question| question.identity == *identity && answers.get(question).is_none())
+            .cloned()
+            .collect();
+        let mut all = steps;
+        all.extend(asked.iter().map(Question::step));
+        let mut show = |line: &[u8]| {
+            self.context.send(Event::TaskOutput {
+                host: self.name().to_string(),
+                line: line.to_vec(),
+            });
+        };
+        let mut reply = exchange::run(
+            &*connection,
+            &self.context.terms,
+            identity,
+            &all,
+            deadline,
+            &mut show,
+        )
+        .await;
+        let learned = reply.answers.split_off(acting.min(reply.answers.len()));
+        answers.learn(&asked, &learned);
+        if reply.answers.len() == acting && acting > 0 {
+            // What follows an action is a question, and its loss is no loss of the action.
+            reply.trouble = None;
+        }
+        reply
+    }
+}
+
+/// Whether a turn whose module asks nothing does something on the host.
+fn acts(turn: &Turn) -> bool {
+    turn.module.as_ref().is_some_and(|module| {
+        module
+            .changes(&Found::default())
+            .map_or(true, |Changes { actions, .. }| !actions.is_empty())
+    })
+}

@@ -1,0 +1,326 @@
+//! What became of a task, from the first answer to the line on the screen.
+
+use super::exchange::Trouble;
+use super::host::State;
+use crate::diagnostic::Problems;
+use crate::event::{Outcome, Status};
+use crate::modules::{Diff, Done, Failure};
+use crate::playbook::Task;
+use crate::transport::Exit;
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+
+/// What follows from a task for its host.
+#[derive(Debug, Default)]
+pub(super) struct Verdict {
+    /// It changed something: handlers are notified.
+    pub changed: bool,
+    /// The host leaves the play.
+    pub leaves: Option<State>,
+}
+
+/// Everything known about how a task went on a host.
+#[derive(Debug, Clone)]
+pub(super) struct Full {
+    pub status: Status,
+    pub message: String,
+    pub help: Vec<String>,
+    pub shown: Option<String>,
+    pub diff: Option<Diff>,
+    pub code: Option<i32>,
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+    pub result: Map<String, Value>,
+    pub facts: Map<String, Value>,
+    /// Under `--check` it did not run, so there is no result to register.
+    pub absent: bool,
+}
+
+impl Full {
+    pub(super) fn new(status: Status, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            message: message.into(),
+            help: Vec::new(),
+            shown: None,
+            diff: None,
+            code: None,
+            stdout: Vec::new(),
+            stderr: Vec::new(),
+            result: Map::new(),
+            facts: Map::new(),
+            absent: false,
+        }
+    }
+
+    /// Takes what the last action said.
+    pub(super) fn said(mut self, done: Option<&Done>) -> Self {
+        if let Some(done) = done {
+            self.code = Some(done.code);
+            self.stdout.clone_from(&done.stdout);
+            self.stderr.clone_from(&done.stderr);
+        }
+        self
+    }
+
+    pub(super) fn failed(&self) -> bool {
+        matches!(
+            self.status,
+            Status::Failed
+                | Status::Unknown
+                | Status::Unreachable
+                | Status::Refused
+                | Status::Guarded
+        )
+    }
+
+    /// The value that `register` keeps.
+    pub(super) fn value(&self) -> Value {
+        let mut value = self.result.clone();
+        let stdout = String::from_utf8_lossy(&self.stdout);
+        let stdout = stdout.strip_suffix('\n').unwrap_or(&stdout);
+        let stderr = String::from_utf8_lossy(&self.stderr);
+        let stderr = stderr.strip_suffix('\n').unwrap_or(&stderr);
+        let mut set = |key: &str, to: Value| {
+            value.entry(key.to_string()).or_insert(to);
+        };
+        set("changed", json!(self.status == Status::Changed));
+        set("failed", json!(self.failed()));
+        set("skipped", json!(self.status == Status::Skipped));
+        set("msg", json!(self.message));
+        if let Some(code) = self.code {
+            set("rc", json!(code));
+            set("stdout", json!(stdout));
+            set("stderr", json!(stderr));
+            set("stdout_lines", json!(stdout.lines().collect::<Vec<_>>()));
+        }
+        Value::Object(value)
+    }
+
+    /// Turns a failure that does not matter into an ignored one, and says what follows.
+    pub(super) fn verdict(&mut self, ignore: bool) -> Verdict {
+        if ignore && self.status == Status::Failed {
+            self.status = Status::Ignored;
+        }
+        Verdict {
+            changed: self.status == Status::Changed,
+            leaves: match self.status {
+                Status::Failed | Status::Guarded | Status::Cancelled => Some(State::Failed),
+                Status::Unreachable | Status::Refused | Status::Unknown => Some(State::Lost),
+                _ => None,
+            },
+        }
+    }
+
+    /// As an event; under `no_log` without anything that was said.
+    pub(super) fn event(self, task: &Task, took: Duration) -> Outcome {
+        let mut outcome = Outcome {
+            status: self.status,
+            module: task.spec.name,
+            message: self.message,
+            help: self.help,
+            shown: self.shown,
+            diff: self.diff,
+            code: self.code,
+            stdout: self.stdout,
+            stderr: self.stderr,
+            place: Some(task.place.clone()),
+            result: self.result,
+            took,
+        };
+        if task.no_log {
+            outcome.message = "hidden by no_log".to_string();
+            outcome.help.clear();
+            outcome.shown = None;
+            outcome.diff = None;
+            outcome.stdout.clear();
+            outcome.stderr.clear();
+            outcome.result.clear();
+        }
+        outcome
+    }
+}
+
+/// A task whose condition does not hold.
+pub(super) fn skipped(why: String) -> Full {
+    Full::new(Status::Skipped, why)
+}
+
+/// A task that is wrong for this host, found only now.
+pub(super) fn wrong(problems: &Problems) -> Full {
+    let mut lines = problems.iter().map(|problem| match &problem.place {
+        Some(place) => format!("{} ({place})", problem.message),
+        None => problem.message.clone(),
+    });
+    let mut full = Full::new(Status::Failed, lines.next().unwrap_or_default());
+    full.help = problems
+        .iter()
+        .flat_map(|problem| problem.help.clone())
+        .collect();
+    full.help.splice(0..0, lines);
+    full
+}
+
+/// A task that needs a value which no task has produced.
+pub(super) fn too_early(name: &str, check: bool) -> Full {
+    if check {
+        let mut full = skipped(format!("needs `{name}`, which --check does not produce"));
+        full.absent = true;
+        return full;
+    }
+    let mut full = Full::new(Status::Failed, format!("`{name}` is not set"));
+    full.help.push(format!(
+        "the task that registers or sets `{name}` did not run on this host"
+    ));
+    full
+}
+
+/// A module's own failure.
+pub(super) fn failure(failure: Failure) -> Full {
+    let status = if failure.guard {
+        Status::Guarded
+    } else {
+        Status::Failed
+    };
+    let mut full = Full::new(status, failure.message);
+    full.help = failure.help;
+    full
+}
+
+/// An action that ended with a code other than 0.
+pub(super) fn bad_code(done: &Done) -> Full {
+    let message = match done.code {
+        code @ 129..=165 => format!("killed by signal {}", code - 128),
+        126 => "exit code 126: it cannot be executed".to_string(),
+        127 => "exit code 127: command not found".to_string(),
+        code => format!("exit code {code}"),
+    };
+    Full::new(Status::Failed, message).said(Some(done))
+}
+
+/// An exchange that did not come to its end. `asking`: it only asked, and changed nothing.
+pub(super) fn trouble(trouble: Trouble, asking: bool, become_user: Option<&str>) -> Full {
+    match trouble {
+        Trouble::NotStarted(why) => Full::new(Status::Unreachable, why),
+        Trouble::NoShell(why) => {
+            let mut full = Full::new(
+                Status::Failed,
+                format!("there is no shell to run it: {why}"),
+            );
+            if let Some(user) = become_user {
+                full.message = format!("cannot become {user}: {why}");
+                if why.contains("password is required") {
+                    full.help
+                        .push("give the password with --ask-become-pass".to_string());
+                }
+            }
+            full
+        }
+        Trouble::Lost(why) if asking => Full::new(
+            Status::Unreachable,
+            format!("{why} while the host was asked; nothing was changed"),
+        ),
+        Trouble::Lost(why) => {
+            let mut full = Full::new(
+                Status::Unknown,
+                format!("{why} while it ran: it may have run to its end, or not"),
+            );
+            full.help
+                .push("look at the host before you run this again".to_string());
+            full
+        }
+        Trouble::TimedOut { left: None } => Full::new(
+            Status::Failed,
+            "it took longer than its timeout and was ended",
+        ),
+        Trouble::TimedOut { left: Some(pid) } => left(pid, "it took longer than its timeout"),
+        Trouble::Stopped { left: None } => Full::new(Status::Cancelled, "stopped by the operator"),
+        Trouble::Stopped { left: Some(pid) } => left(pid, "stopped by the operator"),
+        Trouble::ShellEnded(Exit::Code(code)) => Full::new(
+            Status::Failed,
+            format!("the shell ended with exit code {code} before the task was done"),
+        ),
+        Trouble::ShellEnded(Exit::Signal(name)) => Full::new(
+            Status::Failed,
+            format!("the shell was killed by SIG{name} before the task was done"),
+        ),
+    }
+}
+
+fn left(pid: i64, why: &str) -> Full {
+    let mut full = Full::new(
+        Status::Unknown,
+        format!("{why}, and process {pid} may still run"),
+    );
+    full.help.push(format!("on the host: kill -- -{pid}"));
+    full
+}
+
+/// One outcome of all turns of a task.
+pub(super) fn join(mut turns: Vec<(Option<Value>, Full)>, looped: bool) -> Full {
+    if !looped {
+        return turns
+            .pop()
+            .map_or_else(|| skipped("nothing to do".into()), |(_, full)| full);
+    }
+    let results: Vec<Value> = turns
+        .iter()
+        .map(|(item, full)| {
+            let mut value = full.value();
+            if let (Value::Object(map), Some(item)) = (&mut value, item) {
+                map.insert("item".into(), item.clone());
+            }
+            value
+        })
+        .collect();
+    let count = turns.len();
+    let mut facts = Map::new();
+    let mut shown = Vec::new();
+    let absent = turns.iter().any(|(_, full)| full.absent);
+    for (_, full) in &mut turns {
+        facts.append(&mut full.facts);
+        shown.extend(full.shown.take());
+    }
+    let worst = |full: &Full| match full.status {
+        Status::Skipped => 0,
+        Status::Ok => 1,
+        Status::Changed => 2,
+        _ => 3,
+    };
+    let level = turns.iter().map(|(_, full)| worst(full)).max().unwrap_or(0);
+    let named = turns.iter().filter(|(_, full)| worst(full) == level);
+    let items: Vec<String> = named
+        .clone()
+        .map(|(item, _)| words(item.as_ref()))
+        .collect();
+    let mut full = match named.map(|(_, full)| full.clone()).next() {
+        None => skipped("the loop has no items".to_string()),
+        Some(mut full) => {
+            full.message = match level {
+                0 | 1 => full.message,
+                2 => format!("{} of {count} items: {}", items.len(), items.join(", ")),
+                _ => format!("item {}: {}", items.join(", "), full.message),
+            };
+            full
+        }
+    };
+    full.facts = facts;
+    full.absent = absent;
+    full.shown = (!shown.is_empty()).then(|| shown.join("\n"));
+    full.result.insert("results".into(), Value::Array(results));
+    full
+}
+
+/// An item in a few words.
+fn words(item: Option<&Value>) -> String {
+    match item {
+        None => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Object(map)) => match map.get("name").or_else(|| map.values().next()) {
+            Some(Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+            None => "{}".to_string(),
+        },
+        Some(other) => other.to_string(),
+    }
+}

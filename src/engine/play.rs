@@ -1,0 +1,265 @@
+//! One play: its batches, its barriers, its handlers, and when a failure ends it for all.
+
+use super::host::{HostRun, State, Work};
+use super::{Context, Selection};
+use crate::event::Event;
+use crate::playbook::{Play, Portion, Task};
+use crate::vars::PlayScope;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::task::JoinSet;
+
+/// Keeps of each play what the operator asked for.
+pub(super) fn select(
+    plays: Vec<(Play, Vec<String>)>,
+    selection: &Selection,
+) -> Vec<(Play, Vec<String>)> {
+    let mut waiting = selection.start_at.clone();
+    plays
+        .into_iter()
+        .map(|(mut play, hosts)| {
+            play.tasks.retain(|task| {
+                if waiting.as_ref().is_some_and(|name| *name == task.title()) {
+                    waiting = None;
+                }
+                waiting.is_none() && selection.takes(&task.tags)
+            });
+            (play, hosts)
+        })
+        .filter(|(play, _)| !play.tasks.is_empty())
+        .collect()
+}
+
+/// Runs a play. True: nothing may follow.
+pub(super) async fn run(
+    context: &Arc<Context>,
+    index: usize,
+    play: Play,
+    hosts: Vec<Arc<HostRun>>,
+) -> bool {
+    let mut hosts: Vec<_> = hosts
+        .into_iter()
+        .filter(|host| host.state() == State::Well)
+        .collect();
+    if hosts.is_empty() {
+        return false;
+    }
+    let everyone = hosts.clone();
+    if play.once {
+        hosts = first_that_answers(&hosts).await;
+    }
+    context.send(Event::PlayStarted {
+        play: index,
+        name: play.name.clone(),
+        hosts: hosts.iter().map(|host| host.name().to_string()).collect(),
+        tasks: play.tasks.len(),
+    });
+    let play = Arc::new(play);
+    let total = hosts.len();
+    let mut rest = &hosts[..];
+    let mut fatal = false;
+    for size in batches(&play.serial, total) {
+        let (batch, later) = rest.split_at(size.min(rest.len()));
+        rest = later;
+        fatal = batch_of(context, index, &play, batch).await || too_many(&play, &hosts, total);
+        if fatal || context.stopping() {
+            break;
+        }
+    }
+    if play.once {
+        share(context, &play, &hosts, &everyone);
+    }
+    context.send(Event::PlayFinished { play: index });
+    fatal
+}
+
+/// The first host that can be connected to, as a list of one. Those before it are out of the run.
+async fn first_that_answers(hosts: &[Arc<HostRun>]) -> Vec<Arc<HostRun>> {
+    for host in hosts {
+        if host.connect().await {
+            return vec![host.clone()];
+        }
+    }
+    Vec::new()
+}
+
+/// What a `once` play registers is known to all hosts that it was for.
+fn share(context: &Context, play: &Play, ran: &[Arc<HostRun>], everyone: &[Arc<HostRun>]) {
+    let Some(source) = ran.first() else { return };
+    let facts = context.world.facts(source.name());
+    for name in play.tasks.iter().flat_map(Task::produces) {
+        if let Some(value) = facts.get(&name) {
+            for host in everyone {
+                context.world.set(host.name(), &name, value.clone());
+            }
+        }
+    }
+}
+
+/// The sizes of the batches.
+fn batches(serial: &[Portion], total: usize) -> Vec<usize> {
+    let size = |portion: &Portion| match portion {
+        Portion::Hosts(count) => *count,
+        Portion::Percent(percent) => (total * usize::from(*percent) / 100).max(1),
+    };
+    let Some(last) = serial.last() else {
+        return vec![total];
+    };
+    let mut sizes = Vec::new();
+    let mut left = total;
+    for portion in serial.iter().chain(std::iter::repeat(last)) {
+        if left == 0 {
+            break;
+        }
+        let now = size(portion).min(left);
+        sizes.push(now);
+        left -= now;
+    }
+    sizes
+}
+
+/// Whether more hosts are lost than the play allows.
+fn too_many(play: &Play, hosts: &[Arc<HostRun>], total: usize) -> bool {
+    let lost = hosts
+        .iter()
+        .filter(|host| host.state() != State::Well)
+        .count();
+    if lost == 0 {
+        return false;
+    }
+    play.any_errors_fatal
+        || play
+            .max_fail_percentage
+            .is_some_and(|percent| lost * 100 > total * usize::from(percent))
+}
+
+async fn batch_of(
+    context: &Arc<Context>,
+    index: usize,
+    play: &Arc<Play>,
+    batch: &[Arc<HostRun>],
+) -> bool {
+    let scope = Arc::new(PlayScope {
+        vars: play.vars.clone(),
+        dir: play.dir.clone(),
+        hosts: batch.iter().map(|host| host.name().to_string()).collect(),
+    });
+    let halt = Arc::new(AtomicBool::new(false));
+    let mut notified: Vec<HashSet<String>> = vec![HashSet::new(); batch.len()];
+    let mut start = 0;
+    for end in segments(&play.tasks) {
+        let work = |_: usize| (start..end).collect::<Vec<_>>();
+        phase(
+            context,
+            index,
+            play,
+            &scope,
+            &halt,
+            batch,
+            &mut notified,
+            &work,
+        )
+        .await;
+        start = end;
+        if halt.load(Ordering::Relaxed) || context.stopping() {
+            return halt.load(Ordering::Relaxed);
+        }
+    }
+    if notified.iter().any(|names| !names.is_empty()) {
+        let asked = notified.clone();
+        let work = |host: usize| {
+            let named = |task: &Task| asked[host].contains(&task.title());
+            let handlers = play.handlers.iter().enumerate();
+            handlers
+                .filter(|(_, task)| named(task))
+                .map(|(handler, _)| play.tasks.len() + handler)
+                .collect()
+        };
+        phase(
+            context,
+            index,
+            play,
+            &scope,
+            &halt,
+            batch,
+            &mut notified,
+            &work,
+        )
+        .await;
+    }
+    halt.load(Ordering::Relaxed)
+}
+
+/// All hosts of a batch go through their tasks; ends when the last one has.
+#[allow(clippy::too_many_arguments)]
+async fn phase(
+    context: &Arc<Context>,
+    index: usize,
+    play: &Arc<Play>,
+    scope: &Arc<PlayScope>,
+    halt: &Arc<AtomicBool>,
+    batch: &[Arc<HostRun>],
+    notified: &mut [HashSet<String>],
+    work: &(dyn Fn(usize) -> Vec<usize> + Sync),
+) {
+    let mut running = JoinSet::new();
+    for (position, host) in batch.iter().enumerate() {
+        let tasks = work(position);
+        if tasks.is_empty() || host.state() != State::Well {
+            continue;
+        }
+        let work = Work {
+            index,
+            play: play.clone(),
+            scope: scope.clone(),
+            tasks,
+            halt: halt.clone(),
+        };
+        let (host, context) = (host.clone(), context.clone());
+        running.spawn(async move {
+            let Ok(_place) = context.places.acquire().await else {
+                return (position, HashSet::new());
+            };
+            (position, host.work(&work).await)
+        });
+    }
+    while let Some(ended) = running.join_next().await {
+        if let Ok((position, names)) = ended {
+            notified[position].extend(names);
+        }
+    }
+}
+
+/// Where the barriers stand: the end of each stretch of tasks. A task that reads another host's variables waits for
+/// the tasks before it that produce any, on all hosts.
+fn segments(tasks: &[Task]) -> Vec<usize> {
+    let mut ends = Vec::new();
+    let mut produced = false;
+    for (index, task) in tasks.iter().enumerate() {
+        if produced && reads_other_hosts(task) {
+            ends.push(index);
+            produced = false;
+        }
+        produced |= !task.produces().is_empty();
+    }
+    ends.push(tasks.len());
+    ends
+}
+
+/// Whether a task, or a variable of its own, mentions `hostvars`. A template file is not looked into: there the play's
+/// own tasks are named by the values that the task passes.
+fn reads_other_hosts(task: &Task) -> bool {
+    let nodes = [
+        task.name.as_ref(),
+        Some(&task.body),
+        task.when.as_ref(),
+        task.items.as_ref(),
+    ];
+    let vars = task.vars.iter().map(|entry| &entry.value);
+    nodes
+        .into_iter()
+        .flatten()
+        .chain(vars)
+        .any(|node| node.place.text().contains("hostvars"))
+}

@@ -1,0 +1,172 @@
+//! Files that are too large for a script: each on a channel of its own.
+
+use super::exchange::{self, Identity, Terms, Trouble};
+use crate::modules::shell::quote;
+use crate::transport::{Chunk, Connection, Exit, Output};
+use std::path::Path;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// How much is read and sent at a time.
+const PIECE: usize = 256 * 1024;
+
+/// Why a file did not arrive.
+pub(super) enum Error {
+    /// It failed, with the cause.
+    Failed(String),
+    /// The exchange did not come to its end.
+    Trouble(Trouble),
+}
+
+/// Sends a local file to a new file on the host, mode 0600. A transfer that is cut leaves nothing behind.
+pub(super) async fn upload(
+    connection: &dyn Connection,
+    terms: &Terms,
+    identity: &Identity,
+    from: &Path,
+    to: &str,
+    progress: &mut (dyn FnMut(String) + Send),
+) -> Result<(), Error> {
+    let local = |error: std::io::Error| {
+        Error::Failed(format!(
+            "cannot read {}: {}",
+            from.display(),
+            crate::playbook::cause(&error)
+        ))
+    };
+    let mut file = tokio::fs::File::open(from).await.map_err(local)?;
+    let size = file.metadata().await.map_err(local)?.len();
+    let target = quote(to);
+    let script = format!(
+        "umask 077; rm -f -- {target}; set -C; cat >{target} || exit 1; \
+         n=$(wc -c <{target}); [ \"$n\" -eq {size} ] || {{ rm -f -- {target}; echo \"only $n of {size} bytes arrived\" >&2; exit 1; }}"
+    );
+    let mut process = exchange::open(connection, terms, identity, &script)
+        .await
+        .map_err(Error::Trouble)?;
+    let ended = tokio::spawn(collect(process.output));
+    let started = Instant::now();
+    let mut shown = started;
+    let mut sent = 0u64;
+    let mut piece = vec![0; PIECE];
+    while !*terms.stop.borrow() {
+        let count = file.read(&mut piece).await.map_err(local)?;
+        if count == 0 || process.input.write(&piece[..count]).await.is_err() {
+            break;
+        }
+        sent += count as u64;
+        if shown.elapsed() > Duration::from_millis(200) {
+            shown = Instant::now();
+            progress(rate(sent, size, started));
+        }
+    }
+    process.input.end().await.ok();
+    let stopped = *terms.stop.borrow();
+    match ended.await.ok().flatten() {
+        _ if stopped => Err(Error::Trouble(Trouble::Stopped { left: None })),
+        None => Err(Error::Trouble(Trouble::Lost(
+            "the connection was lost".into(),
+        ))),
+        Some((Exit::Code(0), _, _)) => Ok(()),
+        Some((_, _, complaint)) => Err(Error::Failed(format!(
+            "cannot write {to}: {}",
+            last_line(&complaint)
+        ))),
+    }
+}
+
+/// Fetches a file of the host: written beside its place first, then moved there.
+pub(super) async fn fetch(
+    connection: &dyn Connection,
+    terms: &Terms,
+    identity: &Identity,
+    from: &str,
+    to: &Path,
+    progress: &mut (dyn FnMut(String) + Send),
+) -> Result<(), Error> {
+    let local = |error: std::io::Error| {
+        Error::Failed(format!(
+            "cannot write {}: {}",
+            to.display(),
+            crate::playbook::cause(&error)
+        ))
+    };
+    let folder = to.parent().unwrap_or(Path::new("."));
+    tokio::fs::create_dir_all(folder).await.map_err(local)?;
+    let beside = tempfile::NamedTempFile::new_in(folder).map_err(local)?;
+    let mut file = tokio::fs::File::from_std(beside.reopen().map_err(local)?);
+    let script = format!("exec cat -- {}", quote(from));
+    let mut process = exchange::open(connection, terms, identity, &script)
+        .await
+        .map_err(Error::Trouble)?;
+    process.input.end().await.ok();
+    let started = Instant::now();
+    let (mut got, mut shown) = (0u64, started);
+    let (mut exit, mut complaint) = (None, Vec::new());
+    while let Some(chunk) = process.output.next().await {
+        match chunk {
+            Chunk::Stdout(bytes) => {
+                file.write_all(&bytes).await.map_err(local)?;
+                got += bytes.len() as u64;
+                if shown.elapsed() > Duration::from_millis(200) {
+                    shown = Instant::now();
+                    progress(rate(got, 0, started));
+                }
+            }
+            Chunk::Stderr(bytes) => complaint.extend(bytes),
+            Chunk::Exit(status) => exit = Some(status),
+        }
+    }
+    match exit {
+        None => {
+            return Err(Error::Trouble(Trouble::Lost(
+                "the connection was lost".into(),
+            )));
+        }
+        Some(Exit::Code(0)) => {}
+        Some(_) => {
+            return Err(Error::Failed(format!(
+                "cannot read {from}: {}",
+                last_line(&complaint)
+            )));
+        }
+    }
+    file.sync_all().await.map_err(local)?;
+    beside.persist(to).map_err(|error| local(error.error))?;
+    Ok(())
+}
+
+async fn collect(mut output: Box<dyn Output>) -> Option<(Exit, Vec<u8>, Vec<u8>)> {
+    let (mut exit, mut out, mut err) = (None, Vec::new(), Vec::new());
+    while let Some(chunk) = output.next().await {
+        match chunk {
+            Chunk::Stdout(bytes) => out.extend(bytes),
+            Chunk::Stderr(bytes) => err.extend(bytes),
+            Chunk::Exit(status) => exit = Some(status),
+        }
+    }
+    exit.map(|exit| (exit, out, err))
+}
+
+fn last_line(complaint: &[u8]) -> String {
+    let text = String::from_utf8_lossy(complaint);
+    text.trim()
+        .lines()
+        .last()
+        .unwrap_or("no reason given")
+        .trim()
+        .to_string()
+}
+
+fn rate(done: u64, size: u64, since: Instant) -> String {
+    let mib = |bytes: f64| bytes / (1024.0 * 1024.0);
+    let speed = mib(done as f64) / since.elapsed().as_secs_f64().max(0.001);
+    if size == 0 {
+        return format!("{:.0} MiB, {speed:.0} MiB/s", mib(done as f64));
+    }
+    format!(
+        "{:.0} of {:.0} MiB, {speed:.0} MiB/s",
+        mib(done as f64),
+        mib(size as f64)
+    )
+}

@@ -1,0 +1,367 @@
+//! One turn of a task: ask, decide, act, judge, and try again where the playbook says so.
+
+use super::exchange::{Identity, Trouble};
+use super::host::{Answers, HostRun, Question};
+use super::message::Step;
+use super::outcome::{self, Full};
+use super::transfer;
+use crate::document::Node;
+use crate::event::{Event, Status, TaskId};
+use crate::modules::{Action, Changes, Done, Found, Module};
+use crate::plan::Turn;
+use crate::playbook::{Play, Task};
+use crate::vars::{Lookup, Trouble as Unrendered};
+use serde_json::Value;
+
+/// A task on its way: what every step of it needs.
+struct Doing<'a> {
+    task: &'a Task,
+    turn: &'a Turn,
+    module: &'a dyn Module,
+    identity: Identity,
+    question: Option<Question>,
+    /// What else to ask in the same message.
+    others: &'a (dyn Fn() -> Vec<Question> + Sync),
+}
+
+impl HostRun {
+    pub(super) async fn turn(
+        &self,
+        task: &Task,
+        play: &Play,
+        id: &TaskId,
+        turn: &Turn,
+        answers: &mut Answers,
+        others: &(dyn Fn() -> Vec<Question> + Sync),
+    ) -> Full {
+        let Some(module) = &turn.module else {
+            return outcome::skipped("not for this item".into());
+        };
+        let doing = Doing {
+            task,
+            turn,
+            module: &**module,
+            identity: self.identity(task, play),
+            question: self.question(task, play, turn),
+            others,
+        };
+        let mut left = task.retries;
+        loop {
+            let full = self.attempt(&doing, answers).await;
+            let Some(until) = &task.until else {
+                return full;
+            };
+            if full.absent
+                || matches!(
+                    full.status,
+                    Status::Unreachable | Status::Unknown | Status::Cancelled
+                )
+            {
+                return full;
+            }
+            match judge(&doing, &full, until) {
+                Ok(true) => return full,
+                Ok(false) if left == 0 => {
+                    let tries = task.retries + 1;
+                    let message = format!(
+                        "`until` did not hold after {tries} tries: {}",
+                        until.place.text()
+                    );
+                    return Full {
+                        status: Status::Failed,
+                        message,
+                        ..full
+                    };
+                }
+                Ok(false) => {}
+                Err(wrong) => return wrong,
+            }
+            self.context.send(Event::TaskRetry {
+                host: self.name().to_string(),
+                task: id.clone(),
+                left,
+            });
+            left -= 1;
+            answers.forget();
+            let mut stop = self.context.terms.stop.clone();
+            tokio::select! {
+                () = tokio::time::sleep(task.delay) => {}
+                _ = stop.wait_for(|stop| *stop) => return outcome::trouble(Trouble::Stopped { left: None }, true, None),
+            }
+        }
+    }
+
+    async fn attempt(&self, doing: &Doing<'_>, answers: &mut Answers) -> Full {
+        let found = match self.ask(doing, answers).await {
+            Ok(found) => found,
+            Err(full) => return full,
+        };
+        let changes = match doing.module.changes(&found) {
+            Ok(changes) => changes,
+            Err(failure) => return self.judge_all(doing, outcome::failure(failure)),
+        };
+        let reads = changes.read_only || doing.task.never_changes();
+        let real = !self.context.options.check || doing.task.check_mode == Some(false);
+        if !changes.actions.is_empty() && !real {
+            let status = if reads {
+                Status::Skipped
+            } else {
+                Status::Changed
+            };
+            let because = match (reads, changes.because.is_empty()) {
+                (true, _) => "does not run under --check".to_string(),
+                (false, true) => "would run".to_string(),
+                (false, false) => changes.because,
+            };
+            let mut full = Full::new(status, because);
+            full.diff = changes.diff;
+            full.absent = true;
+            return full;
+        }
+        let full = self.act(doing, &found, changes, reads, answers).await;
+        self.judge_all(doing, full)
+    }
+
+    /// The answer to the module's question, from before or from the host.
+    async fn ask(&self, doing: &Doing<'_>, answers: &mut Answers) -> Result<Found, Full> {
+        let Some(question) = &doing.question else {
+            return Ok(Found::default());
+        };
+        if answers.get(question).is_none() {
+            let mut questions = vec![question.clone()];
+            questions.extend((doing.others)());
+            let reply = self
+                .send(
+                    &doing.identity,
+                    Vec::new(),
+                    &questions,
+                    answers,
+                    doing.task.timeout,
+                )
+                .await;
+            if answers.get(question).is_none() {
+                let why = reply
+                    .trouble
+                    .unwrap_or(Trouble::Lost("the host gave no answer".into()));
+                return Err(outcome::trouble(why, true, doing.identity.user.as_deref()));
+            }
+        }
+        Ok(answers.get(question).cloned().unwrap_or_default())
+    }
+
+    /// Does what the module wants, and hears what came of it.
+    async fn act(
+        &self,
+        doing: &Doing<'_>,
+        found: &Found,
+        changes: Changes,
+        reads: bool,
+        answers: &mut Answers,
+    ) -> Full {
+        if !reads && !changes.actions.is_empty() {
+            answers.forget();
+        }
+        let mut done: Vec<Done> = Vec::new();
+        let mut rest = &changes.actions[..];
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(stretch(rest));
+            rest = later;
+            let result = match &now[0] {
+                Action::Run(_) => {
+                    self.run_scripts(doing, now, later.is_empty(), answers)
+                        .await
+                }
+                other => self.transfer(doing, other).await.map(|()| Vec::new()),
+            };
+            match result {
+                Ok(said) => done.extend(said),
+                Err(full) => return *full,
+            }
+            if let Some(bad) = done.last().filter(|done| done.code != 0) {
+                return outcome::bad_code(bad);
+            }
+        }
+        let changed = !reads && !changes.actions.is_empty();
+        let status = if changed { Status::Changed } else { Status::Ok };
+        match doing.module.result(found, &done) {
+            Ok(result) => {
+                let mut full = Full::new(status, changes.because).said(done.last());
+                full.result = result;
+                full.facts = changes.facts;
+                full.shown = changes.message;
+                full.diff = changes.diff;
+                full
+            }
+            Err(failure) => outcome::failure(failure).said(done.last()),
+        }
+    }
+
+    async fn run_scripts(
+        &self,
+        doing: &Doing<'_>,
+        actions: &[Action],
+        last: bool,
+        answers: &mut Answers,
+    ) -> Result<Vec<Done>, Box<Full>> {
+        let steps: Vec<Step> = actions
+            .iter()
+            .filter_map(|action| match action {
+                Action::Run(script) => Some(Step {
+                    script: script.clone(),
+                    env: doing.turn.env.clone(),
+                    needed: true,
+                }),
+                _ => None,
+            })
+            .collect();
+        // A task that may be tried again is likely to change things again.
+        let questions = if last && doing.task.until.is_none() {
+            (doing.others)()
+        } else {
+            Vec::new()
+        };
+        let reply = self
+            .send(
+                &doing.identity,
+                steps,
+                &questions,
+                answers,
+                doing.task.timeout,
+            )
+            .await;
+        match reply.trouble {
+            Some(why) => {
+                let full = outcome::trouble(why, false, doing.identity.user.as_deref());
+                Err(Box::new(full.said(reply.answers.last())))
+            }
+            None => Ok(reply.answers),
+        }
+    }
+
+    async fn transfer(&self, doing: &Doing<'_>, action: &Action) -> Result<(), Box<Full>> {
+        if let Action::Pause(length) = action {
+            let mut stop = self.context.terms.stop.clone();
+            return tokio::select! {
+                () = tokio::time::sleep(*length) => Ok(()),
+                _ = stop.wait_for(|stop| *stop) => {
+                    Err(Box::new(outcome::trouble(Trouble::Stopped { left: None }, true, None)))
+                }
+            };
+        }
+        let Some(connection) = self.connection().await else {
+            let why = Trouble::NotStarted("there is no connection".into());
+            return Err(Box::new(outcome::trouble(why, false, None)));
+        };
+        let mut progress = |line: String| {
+            self.context.send(Event::TaskOutput {
+                host: self.name().to_string(),
+                line: line.into_bytes(),
+            });
+        };
+        let terms = &self.context.terms;
+        let result = match action {
+            Action::Upload { from, to } => {
+                transfer::upload(
+                    &*connection,
+                    terms,
+                    &doing.identity,
+                    from,
+                    to,
+                    &mut progress,
+                )
+                .await
+            }
+            Action::Fetch { from, to } => {
+                transfer::fetch(
+                    &*connection,
+                    terms,
+                    &doing.identity,
+                    from,
+                    to,
+                    &mut progress,
+                )
+                .await
+            }
+            Action::Run(_) | Action::Pause(_) => Ok(()),
+        };
+        result.map_err(|error| {
+            Box::new(match error {
+                transfer::Error::Failed(message) => Full::new(Status::Failed, message),
+                transfer::Error::Trouble(why) => {
+                    outcome::trouble(why, false, doing.identity.user.as_deref())
+                }
+            })
+        })
+    }
+
+    /// Applies `failed_when` and `changed_when`.
+    fn judge_all(&self, doing: &Doing<'_>, mut full: Full) -> Full {
+        if matches!(
+            full.status,
+            Status::Unreachable
+                | Status::Unknown
+                | Status::Refused
+                | Status::Cancelled
+                | Status::Guarded
+        ) {
+            return full;
+        }
+        if let Some(condition) = &doing.task.failed_when {
+            match judge(doing, &full, condition) {
+                Ok(true) if full.status != Status::Failed => {
+                    full.message = format!("failed_when holds: {}", condition.place.text());
+                    full.status = Status::Failed;
+                }
+                Ok(false) if full.status == Status::Failed => {
+                    full.status = Status::Changed;
+                    full.message.clear();
+                }
+                Ok(_) => {}
+                Err(wrong) => return wrong,
+            }
+        }
+        if let Some(condition) = &doing.task.changed_when
+            && full.status != Status::Failed
+        {
+            match judge(doing, &full, condition) {
+                Ok(true) => full.status = Status::Changed,
+                Ok(false) => full.status = Status::Ok,
+                Err(wrong) => return wrong,
+            }
+        }
+        full
+    }
+}
+
+/// How many actions travel together: scripts do, everything else goes alone.
+fn stretch(actions: &[Action]) -> usize {
+    let scripts = actions
+        .iter()
+        .take_while(|action| matches!(action, Action::Run(_)));
+    scripts.count().max(1)
+}
+
+/// Evaluates a condition on a result, which is known as `result` and under the name that the task registers.
+fn judge(doing: &Doing<'_>, full: &Full, condition: &Node) -> Result<bool, Full> {
+    let value: Value = full.value();
+    let mut scope = doing.turn.scope.with("result", value.clone());
+    if let Some(name) = &doing.task.register {
+        scope = scope.with(name, value);
+    }
+    Lookup::new(scope)
+        .holds(condition)
+        .map_err(|trouble| match trouble {
+            Unrendered::Problem(problem) => outcome::wrong(&(*problem).into()).said_as(full),
+            Unrendered::Later(name) => outcome::too_early(&name, false),
+        })
+}
+
+impl Full {
+    /// Keeps what another outcome says was printed.
+    fn said_as(mut self, other: &Full) -> Self {
+        self.code = other.code;
+        self.stdout.clone_from(&other.stdout);
+        self.stderr.clone_from(&other.stderr);
+        self
+    }
+}
