@@ -1,6 +1,110 @@
 //! SSH, over `russh`.
 
+mod agent;
+mod algorithms;
+mod auth;
+mod channel;
+mod client;
 pub mod config;
+mod connect;
+mod deadline;
+mod dial;
+mod explain;
+mod host_key;
+mod keys;
 pub mod known_hosts;
 pub mod pattern;
+mod pace;
+mod pool;
+mod session;
 pub mod settings;
+mod stream;
+
+use self::config::SshConfig;
+use self::connect::{Connector, Jumps};
+use self::session::SshConnection;
+use self::settings::Target;
+use crate::inventory::{ConnectionSettings, Host};
+use crate::transport::{ConnectError, Connection, Transport};
+use async_trait::async_trait;
+use std::fmt;
+use std::sync::Arc;
+
+pub use host_key::{HostKeyPrompt, NewKey};
+pub use keys::Prompt;
+
+/// What the command line says about connections, and how to ask the operator.
+#[derive(Default, Clone)]
+pub struct SshOptions {
+    /// Settings of the command line; they win over all others.
+    pub settings: ConnectionSettings,
+    /// The configuration files, read.
+    pub config: SshConfig,
+    /// The password of `--ask-pass`, for hosts that take no key.
+    pub password: Option<String>,
+    /// Asks about new host keys; without it they are refused unless the settings accept them.
+    pub host_keys: Option<Arc<dyn HostKeyPrompt>>,
+    /// Asks for passphrases; without it encrypted keys can't be used.
+    pub prompt: Option<Arc<dyn Prompt>>,
+}
+
+impl fmt::Debug for SshOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SshOptions")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Connects to hosts over SSH.
+pub struct SshTransport {
+    settings: ConnectionSettings,
+    config: SshConfig,
+    connector: Connector,
+}
+
+impl SshTransport {
+    /// A transport for one run: keys are decrypted once, new hosts are asked about together, jump hosts are shared.
+    pub fn new(options: SshOptions) -> Self {
+        let terminal = Arc::new(tokio::sync::Mutex::new(()));
+        Self {
+            settings: options.settings,
+            config: options.config,
+            connector: Connector {
+                host_keys: host_key::HostKeys::new(options.host_keys, terminal.clone()),
+                keys: keys::Keys::new(options.prompt, terminal),
+                password: options.password,
+                pace: pace::Pace::default(),
+                jumps: Jumps::default(),
+            },
+        }
+    }
+
+    /// Connects to a target whose settings are all known.
+    ///
+    /// # Errors
+    ///
+    /// The phase, the cause and the way out.
+    pub async fn connect_to(&self, target: Target) -> Result<Arc<dyn Connection>, ConnectError> {
+        let target = Arc::new(target);
+        let made = self.connector.establish(&target, &target.jumps).await?;
+        Ok(Arc::new(SshConnection::new(
+            made.handle,
+            made.shared,
+            made.jump,
+            target.connect_timeout,
+        )))
+    }
+}
+
+#[async_trait]
+impl Transport for SshTransport {
+    async fn connect(&self, host: &Host) -> Result<Arc<dyn Connection>, ConnectError> {
+        let target = settings::resolve(host, &self.settings, &self.config).map_err(|problem| {
+            let mut error = ConnectError::unreachable(problem.message);
+            error.help = problem.help;
+            error
+        })?;
+        self.connect_to(target).await
+    }
+}

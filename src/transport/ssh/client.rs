@@ -1,0 +1,245 @@
+//! Our side of the SSH protocol's callbacks.
+
+use super::deadline::Deadline;
+use super::explain;
+use super::host_key::{HostKeys, Ticket};
+use super::settings::Target;
+use crate::transport::ConnectError;
+use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
+use russh::keys::PublicKeyOrCertificate;
+use russh::{Channel, ChannelId};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
+
+/// Banners are text before the login; a server that sends more of them than this wants to keep us busy.
+const BANNERS: usize = 64;
+
+/// What the connection's task tells everyone who uses the connection.
+pub(super) struct Shared {
+    /// Why the connection has ended; `None` while it lives.
+    ended: watch::Sender<Option<String>>,
+    /// Set to true when the server has closed the channel.
+    channels: Mutex<HashMap<ChannelId, watch::Sender<bool>>>,
+}
+
+impl Shared {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            ended: watch::Sender::new(None),
+            channels: Mutex::new(HashMap::new()),
+        })
+    }
+
+    /// Why the connection has ended, if it has.
+    pub(super) fn why(&self) -> Option<String> {
+        self.ended.borrow().clone()
+    }
+
+    /// Waits for the end of the connection.
+    pub(super) async fn ended(&self) -> String {
+        let mut ended = self.ended.subscribe();
+        match ended.wait_for(Option::is_some).await {
+            Ok(why) => why.clone().unwrap_or_default(),
+            Err(_) => String::new(),
+        }
+    }
+
+    /// Has the closing of a channel by the server noted from now on.
+    pub(super) fn watch(&self, id: ChannelId) -> watch::Receiver<bool> {
+        let sender = watch::Sender::new(false);
+        let receiver = sender.subscribe();
+        self.channels().insert(id, sender);
+        receiver
+    }
+
+    /// Ends [`Shared::watch`].
+    pub(super) fn forget(&self, id: ChannelId) {
+        self.channels().remove(&id);
+    }
+
+    fn channels(&self) -> MutexGuard<'_, HashMap<ChannelId, watch::Sender<bool>>> {
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end(&self, why: String) {
+        self.ended.send_if_modified(|ended| {
+            let first = ended.is_none();
+            if first {
+                *ended = Some(why);
+            }
+            first
+        });
+    }
+}
+
+/// Why a handshake failed.
+#[derive(Debug)]
+pub(super) enum HandshakeError {
+    /// The protocol or the link.
+    Protocol(russh::Error),
+    /// The server's identity.
+    Refused(ConnectError),
+}
+
+impl From<russh::Error> for HandshakeError {
+    fn from(error: russh::Error) -> Self {
+        HandshakeError::Protocol(error)
+    }
+}
+
+/// The handler of one connection. It lives as long as the connection's task.
+pub(super) struct Client {
+    pub(super) target: Arc<Target>,
+    pub(super) host_keys: Arc<HostKeys>,
+    pub(super) deadline: Arc<Deadline>,
+    pub(super) shared: Arc<Shared>,
+    /// Given back when the host's identity is settled.
+    pub(super) ticket: Option<Ticket>,
+    pub(super) banners: usize,
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.shared.end("the connection was closed".into());
+    }
+}
+
+impl Handler for Client {
+    type Error = HandshakeError;
+
+    async fn check_server_key(
+        &mut self,
+        key: &PublicKeyOrCertificate,
+    ) -> Result<bool, Self::Error> {
+        let PublicKeyOrCertificate::PublicKey { key, .. } = key else {
+            // None was offered, so this is not a server that plays by the rules.
+            return Ok(false);
+        };
+        let judged = self
+            .host_keys
+            .check(&self.target, key, &self.deadline)
+            .await;
+        self.ticket = None;
+        judged.map(|()| true).map_err(HandshakeError::Refused)
+    }
+
+    async fn auth_banner(&mut self, banner: &str, _: &mut Session) -> Result<(), Self::Error> {
+        self.banners += 1;
+        if self.banners > BANNERS {
+            return Err(russh::Error::Inconsistent.into());
+        }
+        tracing::debug!(host = %self.target.name, ?banner, "login banner");
+        Ok(())
+    }
+
+    async fn channel_close(&mut self, id: ChannelId, _: &mut Session) -> Result<(), Self::Error> {
+        if let Some(closed) = self.shared.channels().remove(&id) {
+            closed.send_replace(true);
+        }
+        Ok(())
+    }
+
+    async fn disconnected(
+        &mut self,
+        reason: DisconnectReason<Self::Error>,
+    ) -> Result<(), Self::Error> {
+        let why = match &reason {
+            DisconnectReason::ReceivedDisconnect(said) if said.message.is_empty() => {
+                "the server closed the connection".to_string()
+            }
+            DisconnectReason::ReceivedDisconnect(said) => {
+                let words: String = said.message.chars().take(200).collect();
+                format!(
+                    "the server closed the connection: \"{}\"",
+                    words.escape_debug()
+                )
+            }
+            DisconnectReason::Error(HandshakeError::Protocol(error)) => explain::session(error),
+            DisconnectReason::Error(HandshakeError::Refused(error)) => error.message.clone(),
+        };
+        tracing::debug!(host = %self.target.name, %why, "connection ended");
+        self.shared.end(why);
+        match reason {
+            DisconnectReason::ReceivedDisconnect(_) => Ok(()),
+            DisconnectReason::Error(error) => Err(error),
+        }
+    }
+
+    // A server has no reason to open channels to us. Dropping the handle refuses.
+
+    async fn server_channel_open_forwarded_tcpip(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        _: u32,
+        _: &str,
+        _: u32,
+        _reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    async fn server_channel_open_forwarded_streamlocal(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        _reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    async fn server_channel_open_agent_forward(
+        &mut self,
+        _: Channel<Msg>,
+        _reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    async fn server_channel_open_session(
+        &mut self,
+        _: Channel<Msg>,
+        _reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    async fn server_channel_open_direct_tcpip(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        _: u32,
+        _: &str,
+        _: u32,
+        _reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    async fn server_channel_open_direct_streamlocal(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        _reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    async fn server_channel_open_x11(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        _: u32,
+        _reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Self::Error> {
+        Ok(())
+    }
+}

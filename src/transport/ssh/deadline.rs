@@ -1,0 +1,111 @@
+//! One deadline for all that it takes to connect. It stands still while the operator is asked something.
+
+use std::future::Future;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// The moment at which an attempt to connect is given up.
+pub(super) struct Deadline {
+    /// `None` while it stands still.
+    end: watch::Sender<Option<Instant>>,
+    pauses: Mutex<Pauses>,
+}
+
+struct Pauses {
+    count: usize,
+    left: Duration,
+}
+
+/// The deadline stands still until this is dropped.
+pub(super) struct Pause<'a>(&'a Deadline);
+
+impl Deadline {
+    pub(super) fn after(time: Duration) -> Self {
+        Self {
+            end: watch::Sender::new(Some(Instant::now() + time)),
+            pauses: Mutex::new(Pauses {
+                count: 0,
+                left: time,
+            }),
+        }
+    }
+
+    /// Runs to the end of the future, or to the deadline: then `None`.
+    pub(super) async fn run<F: Future>(&self, future: F) -> Option<F::Output> {
+        tokio::pin!(future);
+        let mut moved = self.end.subscribe();
+        loop {
+            let end = *moved.borrow_and_update();
+            let over = async {
+                match end {
+                    Some(end) => tokio::time::sleep_until(end).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                output = &mut future => return Some(output),
+                _ = moved.changed() => {}
+                () = over => return None,
+            }
+        }
+    }
+
+    /// Makes the deadline stand still.
+    pub(super) fn pause(&self) -> Pause<'_> {
+        let mut pauses = self.pauses.lock().unwrap_or_else(PoisonError::into_inner);
+        pauses.count += 1;
+        if let (1, Some(end)) = (pauses.count, *self.end.borrow()) {
+            pauses.left = end.saturating_duration_since(Instant::now());
+        }
+        if pauses.count == 1 {
+            self.end.send_replace(None);
+        }
+        Pause(self)
+    }
+}
+
+impl Drop for Pause<'_> {
+    fn drop(&mut self) {
+        let mut pauses = self.0.pauses.lock().unwrap_or_else(PoisonError::into_inner);
+        pauses.count -= 1;
+        if pauses.count == 0 {
+            self.0.end.send_replace(Some(Instant::now() + pauses.left));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[tokio::test(start_paused = true)]
+    async fn it_ends_what_takes_too_long() {
+        let deadline = Deadline::after(Duration::from_secs(10));
+        let start = Instant::now();
+        assert!(deadline.run(std::future::pending::<()>()).await.is_none());
+        assert_eq!(start.elapsed(), Duration::from_secs(10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_stands_still_while_the_operator_is_asked() {
+        let deadline = Arc::new(Deadline::after(Duration::from_secs(10)));
+        let start = Instant::now();
+        let asking = deadline.clone();
+        let asked = deadline
+            .run(async move {
+                tokio::time::sleep(Duration::from_secs(4)).await;
+                let pause = asking.pause();
+                tokio::time::sleep(Duration::from_secs(3600)).await;
+                drop(pause);
+                std::future::pending::<()>().await;
+            })
+            .await;
+        assert!(asked.is_none());
+        assert_eq!(start.elapsed(), Duration::from_secs(3610));
+    }
+}

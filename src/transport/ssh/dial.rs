@@ -1,0 +1,161 @@
+//! Name lookup and TCP.
+
+use super::explain;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+/// How long one address gets before the next is tried beside it.
+const STAGGER: Duration = Duration::from_millis(250);
+
+/// What an attempt to connect is busy with, for the message when its time is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Phase {
+    Queue,
+    Lookup,
+    Connecting(String),
+    Jump(String),
+    KeyExchange,
+    Authentication,
+}
+
+impl Phase {
+    pub(super) fn words(&self) -> String {
+        match self {
+            Phase::Queue => "waiting for other logins to the same address".into(),
+            Phase::Lookup => "name lookup".into(),
+            Phase::Connecting(address) => format!("connecting to {address}"),
+            Phase::Jump(host) => format!("connecting through {host}"),
+            Phase::KeyExchange => "key exchange".into(),
+            Phase::Authentication => "authentication".into(),
+        }
+    }
+}
+
+/// The phase, shared between those that advance it and the one that watches the clock.
+#[derive(Debug, Clone)]
+pub(super) struct Progress(Arc<Mutex<Phase>>);
+
+impl Progress {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Phase::Queue)))
+    }
+
+    pub(super) fn enter(&self, phase: Phase) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = phase;
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+/// Resolves a name and connects to the first of its addresses that answers.
+///
+/// # Errors
+///
+/// The cause in words; the phase says where.
+pub(super) async fn dial(host: &str, port: u16, progress: &Progress) -> Result<TcpStream, String> {
+    progress.enter(Phase::Lookup);
+    let found = tokio::net::lookup_host((host, port)).await;
+    let addresses = match found {
+        Ok(found) => interleave(found.collect()),
+        Err(error) => return Err(explain::lookup(host, &error)),
+    };
+    if addresses.is_empty() {
+        return Err(format!("`{host}` has no address"));
+    }
+    let shown: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    progress.enter(Phase::Connecting(shown.join(", ")));
+    first_of(addresses, progress).await
+}
+
+/// IPv6 and IPv4 by turns, so that a dead family costs one stagger and not one for each of its addresses.
+fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (mut same, mut other): (Vec<_>, Vec<_>) = addresses
+        .into_iter()
+        .partition(|address| address.is_ipv6() == first_is_v6);
+    same.reverse();
+    other.reverse();
+    let mut mixed = Vec::with_capacity(same.len() + other.len());
+    while let Some(address) = same.pop() {
+        mixed.push(address);
+        mixed.extend(other.pop());
+    }
+    other.reverse();
+    mixed.extend(other);
+    mixed
+}
+
+async fn first_of(addresses: Vec<SocketAddr>, progress: &Progress) -> Result<TcpStream, String> {
+    let mut waiting = addresses.into_iter();
+    let mut attempts = JoinSet::new();
+    let mut last = String::new();
+    loop {
+        let more = waiting.next();
+        if let Some(address) = more {
+            attempts.spawn(async move { (address, TcpStream::connect(address).await) });
+        }
+        let stagger = async {
+            match waiting.len() {
+                0 => std::future::pending().await,
+                _ => tokio::time::sleep(STAGGER).await,
+            }
+        };
+        tokio::select! {
+            ended = attempts.join_next() => match ended {
+                None => return Err(last),
+                Some(Ok((address, Ok(stream)))) => {
+                    progress.enter(Phase::Connecting(address.to_string()));
+                    // Without this a small request waits for the acknowledgment of the one before.
+                    let _ = stream.set_nodelay(true);
+                    return Ok(stream);
+                }
+                Some(Ok((address, Err(error)))) => {
+                    progress.enter(Phase::Connecting(address.to_string()));
+                    last = explain::io(&error);
+                }
+                Some(Err(error)) => last = error.to_string(),
+            },
+            () = stagger => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_families_take_turns() {
+        let addresses: Vec<SocketAddr> = ["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1"]
+            .iter()
+            .map(|address| address.parse().unwrap())
+            .collect();
+        let mixed: Vec<String> = interleave(addresses)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(mixed, ["[::1]:1", "1.1.1.1:1", "[::2]:1", "[::3]:1"]);
+    }
+
+    #[tokio::test]
+    async fn a_closed_port_is_named_with_its_address() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let progress = Progress::new();
+        let error = dial("127.0.0.1", port, &progress).await.unwrap_err();
+        assert_eq!(error, "connection refused");
+        assert_eq!(
+            progress.phase().words(),
+            format!("connecting to 127.0.0.1:{port}")
+        );
+    }
+}

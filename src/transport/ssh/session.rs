@@ -1,0 +1,153 @@
+//! An authenticated connection.
+
+use super::channel::{ChannelInput, ChannelOutput, Line};
+use super::client::{Client, Shared};
+use super::pool::Pool;
+use crate::transport::{Connection, Process, StartError};
+use async_trait::async_trait;
+use russh::client::Handle;
+use russh::{ChannelMsg, ChannelReadHalf, ChannelStream, Disconnect};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a polite end may take.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// A connection to one host over SSH.
+pub(super) struct SshConnection {
+    handle: Arc<Handle<Client>>,
+    shared: Arc<Shared>,
+    pool: Arc<Pool>,
+    /// What this connection runs through.
+    _jump: Option<Arc<Link>>,
+}
+
+/// A connection to a jump host, shared by all that is reached through it.
+pub(super) struct Link {
+    handle: Handle<Client>,
+    shared: Arc<Shared>,
+    _jump: Option<Arc<Link>>,
+}
+
+impl Link {
+    pub(super) fn new(
+        handle: Handle<Client>,
+        shared: Arc<Shared>,
+        jump: Option<Arc<Link>>,
+    ) -> Self {
+        Self {
+            handle,
+            shared,
+            _jump: jump,
+        }
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        self.shared.why().is_none()
+    }
+
+    /// Connects from the jump host to the next one.
+    pub(super) async fn dial(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> Result<ChannelStream<russh::client::Msg>, String> {
+        let opened = self
+            .handle
+            .channel_open_direct_tcpip(host, u32::from(port), "127.0.0.1", 0)
+            .await;
+        match opened {
+            Ok(channel) => Ok(channel.into_stream()),
+            Err(russh::Error::ChannelOpenFailure(
+                russh::ChannelOpenFailure::AdministrativelyProhibited,
+            )) => Err("the jump host does not permit forwarding".into()),
+            Err(russh::Error::ChannelOpenFailure(_)) => {
+                Err(format!("the jump host can't connect to {host}:{port}"))
+            }
+            Err(_) => Err(self
+                .shared
+                .why()
+                .unwrap_or_else(|| "the connection to the jump host is gone".into())),
+        }
+    }
+}
+
+impl SshConnection {
+    pub(super) fn new(
+        handle: Handle<Client>,
+        shared: Arc<Shared>,
+        jump: Option<Arc<Link>>,
+        patience: Duration,
+    ) -> Self {
+        let handle = Arc::new(handle);
+        let pool = Pool::new(handle.clone(), shared.clone(), patience);
+        Self {
+            handle,
+            shared,
+            pool,
+            _jump: jump,
+        }
+    }
+}
+
+#[async_trait]
+impl Connection for SshConnection {
+    async fn start(&self, command: &str) -> Result<Process, StartError> {
+        let (mut read, write, slot) = loop {
+            let (channel, slot) = self.pool.take().await.map_err(StartError)?;
+            let (mut read, write) = channel.split();
+            if !closed_while_idle(&mut read).await {
+                break (read, write, slot);
+            }
+        };
+        let closed = self.shared.watch(write.id());
+        let asked = write.exec(true, command).await;
+        let line = Line::new(write, self.shared.clone(), closed, slot);
+        if asked.is_err() {
+            // The connection's task no longer takes requests, so this one never left.
+            let why = self.shared.ended().await;
+            return Err(StartError(why));
+        }
+        // From here on the command may have started: what is lost now is unknown, and that is what an
+        // output that ends without an exit says.
+        loop {
+            match read.wait().await {
+                Some(ChannelMsg::Success | ChannelMsg::Close) | None => break,
+                Some(ChannelMsg::Failure) => {
+                    return Err(StartError("the server refuses to run commands".into()));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(Process {
+            input: Box::new(ChannelInput(line.clone())),
+            output: Box::new(ChannelOutput::new(read, line)),
+        })
+    }
+
+    async fn close(&self) {
+        let goodbye = async {
+            let _ = self
+                .handle
+                .disconnect(Disconnect::ByApplication, "", "")
+                .await;
+            self.shared.ended().await
+        };
+        let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+    }
+}
+
+/// Whether the server has closed a channel that was kept ahead of time.
+async fn closed_while_idle(read: &mut ChannelReadHalf) -> bool {
+    loop {
+        tokio::select! {
+            biased;
+            message = read.wait() => {
+                if matches!(message, None | Some(ChannelMsg::Close)) {
+                    return true;
+                }
+            }
+            () = std::future::ready(()) => return false,
+        }
+    }
+}

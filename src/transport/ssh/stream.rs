@@ -1,0 +1,187 @@
+//! The byte stream under a connection: TCP, or a channel of a jump host.
+
+use russh::ChannelStream;
+use russh::client::Msg;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// How much of what the server says first is kept, to quote it when it is no SSH server.
+const HEAD: usize = 512;
+
+/// The first bytes that the server sent.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Head(Arc<Mutex<Vec<u8>>>);
+
+impl Head {
+    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, bytes: &[u8]) {
+        let mut head = self.lock();
+        let room = HEAD.saturating_sub(head.len());
+        head.extend_from_slice(&bytes[..room.min(bytes.len())]);
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let head = self.lock();
+        let text = String::from_utf8_lossy(&head);
+        text.lines().map(str::to_string).collect()
+    }
+
+    /// The server's identification, `SSH-2.0-OpenSSH_9.2`, if it has sent one.
+    pub(super) fn identification(&self) -> Option<String> {
+        self.lines()
+            .into_iter()
+            .find(|line| line.starts_with("SSH-"))
+    }
+
+    /// The first line that the server sent instead of an identification, made safe to show.
+    pub(super) fn other_words(&self) -> Option<String> {
+        if self.identification().is_some() {
+            return None;
+        }
+        let line = self.lines().into_iter().next()?;
+        let shown: String = line
+            .chars()
+            .take(80)
+            .flat_map(char::escape_debug)
+            .collect();
+        (!shown.is_empty()).then_some(shown)
+    }
+}
+
+enum Inner {
+    Tcp(TcpStream),
+    Channel(ChannelStream<Msg>),
+}
+
+/// A byte stream that remembers what the server said first. On TCP it has every segment acknowledged at once: the
+/// server's small answers otherwise wait behind our delayed acknowledgment, 40 ms at a time.
+pub(super) struct Stream {
+    inner: Inner,
+    head: Head,
+}
+
+impl Stream {
+    pub(super) fn tcp(stream: TcpStream, head: Head) -> Self {
+        acknowledge(&stream);
+        Self {
+            inner: Inner::Tcp(stream),
+            head,
+        }
+    }
+
+    pub(super) fn channel(stream: ChannelStream<Msg>, head: Head) -> Self {
+        Self {
+            inner: Inner::Channel(stream),
+            head,
+        }
+    }
+}
+
+/// The kernel leaves the mode again by itself, so this is repeated.
+fn acknowledge(stream: &TcpStream) {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::net::sockopt::set_tcp_quickack(stream, true);
+    #[cfg(not(target_os = "linux"))]
+    let _ = stream;
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        let polled = match &mut this.inner {
+            Inner::Tcp(stream) => {
+                let polled = Pin::new(&mut *stream).poll_read(context, buffer);
+                if polled.is_ready() {
+                    acknowledge(stream);
+                }
+                polled
+            }
+            Inner::Channel(stream) => Pin::new(stream).poll_read(context, buffer),
+        };
+        if polled.is_ready() {
+            this.head.note(&buffer.filled()[before..]);
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.get_mut().inner {
+            Inner::Tcp(stream) => {
+                let polled = Pin::new(&mut *stream).poll_write(context, bytes);
+                if polled.is_ready() {
+                    acknowledge(stream);
+                }
+                polled
+            }
+            Inner::Channel(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().inner {
+            Inner::Tcp(stream) => Pin::new(stream).poll_flush(context),
+            Inner::Channel(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    /// Never fails: the other side may be gone already, and that must not hide why the connection ended.
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = match &mut self.get_mut().inner {
+            Inner::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
+            Inner::Channel(stream) => Pin::new(stream).poll_shutdown(context),
+        };
+        polled.map(|_| Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(bytes: &[u8]) -> Head {
+        let head = Head::default();
+        head.note(bytes);
+        head
+    }
+
+    #[test]
+    fn an_identification_is_found_behind_other_lines() {
+        let head = head(b"welcome\r\nSSH-2.0-OpenSSH_9.2\r\n\0\0");
+        assert_eq!(
+            head.identification().as_deref(),
+            Some("SSH-2.0-OpenSSH_9.2")
+        );
+        assert_eq!(head.other_words(), None);
+    }
+
+    #[test]
+    fn what_is_no_identification_is_quoted_without_control_characters() {
+        assert_eq!(
+            head(b"HTTP/1.1 400 Bad Request\r\n").other_words().as_deref(),
+            Some("HTTP/1.1 400 Bad Request")
+        );
+        assert_eq!(
+            head(b"\x1b[31mred").other_words().as_deref(),
+            Some("\\u{1b}[31mred")
+        );
+        assert_eq!(head(b"").other_words(), None);
+    }
+}
