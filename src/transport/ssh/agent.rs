@@ -36,10 +36,7 @@ pub(super) async fn open(socket: &Path) -> Result<Agent, String> {
     .await;
     let named = |why: &str| format!("agent {}: {why}", socket.display());
     match asked {
-        Err(_) => Err(named(&format!(
-            "no answer within {} s",
-            PATIENCE.as_secs()
-        ))),
+        Err(_) => Err(named(&format!("no answer within {} s", PATIENCE.as_secs()))),
         Ok(Err(why)) => Err(named(&why)),
         Ok(Ok((client, held))) => Ok(Agent {
             client,

@@ -134,12 +134,7 @@ impl Login<'_> {
         };
         for hash in self.hashes(handle, &public).await {
             let asked = handle
-                .authenticate_publickey_with(
-                    &self.target.user,
-                    public.clone(),
-                    hash,
-                    &mut signer,
-                )
+                .authenticate_publickey_with(&self.target.user, public.clone(), hash, &mut signer)
                 .await;
             let result = match asked {
                 Ok(result) => Some(result),

@@ -123,9 +123,8 @@ impl Connector {
         let ticket = self.host_keys.ticket();
         let known = self.host_keys.algorithms(target)?;
         let head = Head::default();
-        let phased = |why: String| {
-            ConnectError::unreachable(format!("{}: {why}", progress.phase().words()))
-        };
+        let phased =
+            |why: String| ConnectError::unreachable(format!("{}: {why}", progress.phase().words()));
         let (stream, jump) = match jumps.split_last() {
             None => {
                 let tcp = dial(&target.address, target.port, progress)
@@ -255,8 +254,12 @@ fn late(target: &Target, phase: &Phase) -> ConnectError {
     let time = seconds(target.connect_timeout);
     let error = ConnectError::unreachable(format!("{}: no answer within {time}", phase.words()));
     match phase {
-        Phase::Connecting(_) | Phase::Lookup => error.help("check the address and the network between"),
-        _ => error.help(format!("a slow host needs a longer connect_timeout than {time}")),
+        Phase::Connecting(_) | Phase::Lookup => {
+            error.help("check the address and the network between")
+        }
+        _ => error.help(format!(
+            "a slow host needs a longer connect_timeout than {time}"
+        )),
     }
 }
 

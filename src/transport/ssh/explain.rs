@@ -106,9 +106,7 @@ pub(super) fn session(error: &Error) -> String {
         Error::WrongServerSig | Error::Signature(_) => {
             "the server's signature is wrong: it does not hold the host key that it shows".into()
         }
-        Error::PacketAuth | Error::DecryptionError => {
-            "a packet was damaged on the way".into()
-        }
+        Error::PacketAuth | Error::DecryptionError => "a packet was damaged on the way".into(),
         Error::PacketSize(_) => "the server sent a packet of an impossible length".into(),
         Error::StrictKeyExchangeViolation { .. } => {
             "a packet was injected into the key exchange".into()

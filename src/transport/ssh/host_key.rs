@@ -177,8 +177,7 @@ impl HostKeys {
         let Some(file) = target.user_known_hosts_files.first() else {
             return Ok(());
         };
-        KnownHosts::add(file, &target.host_key_name, target.host_key_port, key)
-            .map_err(refused)?;
+        KnownHosts::add(file, &target.host_key_name, target.host_key_port, key).map_err(refused)?;
         // What was read before does not hold this line.
         self.loaded
             .lock()
@@ -237,11 +236,10 @@ impl HostKeys {
             keys.sort_by(|a, b| a.host.cmp(&b.host));
             let prompt = self.prompt.clone();
             let _terminal = self.terminal.lock().await;
-            let trusted = tokio::task::spawn_blocking(move || {
-                prompt.is_some_and(|prompt| prompt.ask(&keys))
-            })
-            .await
-            .unwrap_or(false);
+            let trusted =
+                tokio::task::spawn_blocking(move || prompt.is_some_and(|prompt| prompt.ask(&keys)))
+                    .await
+                    .unwrap_or(false);
             for answer in answers {
                 let _ = answer.send(trusted);
             }

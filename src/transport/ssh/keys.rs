@@ -98,7 +98,9 @@ impl Keys {
 
     async fn unlock(&self, key: &Arc<KeyFile>) -> Result<Arc<PrivateKey>, String> {
         let Some(prompt) = &self.prompt else {
-            return Err("it is encrypted, and there is no terminal to ask for its passphrase".into());
+            return Err(
+                "it is encrypted, and there is no terminal to ask for its passphrase".into(),
+            );
         };
         let _terminal = self.terminal.lock().await;
         let key = key.clone();

@@ -71,10 +71,8 @@ pub(super) fn pause_before(attempt: u32) -> Option<Duration> {
     }
     let most = 50_u64 << attempt.min(4);
     // The seed of a hash map is random; that is all the chance that is needed.
-    let random = std::hash::BuildHasher::hash_one(
-        &std::collections::hash_map::RandomState::new(),
-        attempt,
-    );
+    let random =
+        std::hash::BuildHasher::hash_one(&std::collections::hash_map::RandomState::new(), attempt);
     Some(Duration::from_millis(most / 2 + random % (most / 2 + 1)))
 }
 

@@ -46,11 +46,7 @@ impl Head {
             return None;
         }
         let line = self.lines().into_iter().next()?;
-        let shown: String = line
-            .chars()
-            .take(80)
-            .flat_map(char::escape_debug)
-            .collect();
+        let shown: String = line.chars().take(80).flat_map(char::escape_debug).collect();
         (!shown.is_empty()).then_some(shown)
     }
 }
@@ -175,7 +171,9 @@ mod tests {
     #[test]
     fn what_is_no_identification_is_quoted_without_control_characters() {
         assert_eq!(
-            head(b"HTTP/1.1 400 Bad Request\r\n").other_words().as_deref(),
+            head(b"HTTP/1.1 400 Bad Request\r\n")
+                .other_words()
+                .as_deref(),
             Some("HTTP/1.1 400 Bad Request")
         );
         assert_eq!(
