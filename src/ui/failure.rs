@@ -13,7 +13,6 @@ const LINES: usize = 20;
 /// Writes failures at once, and the same failure on further hosts in one line.
 pub(super) struct Failures {
     style: Style,
-    width: Option<usize>,
     /// What has been written in full.
     told: Vec<Told>,
     /// Ways out of lost connections that have been written.
@@ -29,10 +28,9 @@ struct Told {
 }
 
 impl Failures {
-    pub(super) fn new(style: Style, width: Option<usize>) -> Self {
+    pub(super) fn new(style: Style) -> Self {
         Self {
             style,
-            width,
             told: Vec::new(),
             helped: Vec::new(),
         }
@@ -92,7 +90,7 @@ impl Failures {
             if hosts.is_empty() {
                 continue;
             }
-            let names = match self.width {
+            let names = match page.width {
                 Some(width) => fit(&hosts, width.saturating_sub(24)),
                 None => fold(&hosts),
             };

@@ -7,11 +7,13 @@
 //! Results, failures and the recap go to standard output. The live part goes to standard error, so that
 //! `runner play deploy.toml | tee log` shows bars and keeps a clean log.
 
+mod board;
 mod diff;
 pub mod escape;
 mod failure;
 pub mod fold;
 pub mod json;
+pub mod live;
 pub mod plain;
 mod play;
 mod recap;
@@ -59,6 +61,8 @@ trait Story: Send {
 /// Lines that a [`Story`] tells.
 #[derive(Default)]
 struct Page {
+    /// The columns of the terminal; none for a log, where nothing is cut.
+    width: Option<usize>,
     lines: Vec<(To, String)>,
 }
 
@@ -70,6 +74,11 @@ enum To {
 }
 
 impl Page {
+    fn new(width: Option<usize>) -> Self {
+        let lines = Vec::new();
+        Self { width, lines }
+    }
+
     fn out(&mut self, line: impl Into<String>) {
         self.lines.push((To::Out, line.into()));
     }
@@ -199,6 +208,21 @@ pub fn choose(options: Options, terminal: Terminal, out: Sink, err: Sink) -> Box
         return Box::new(json::Json::new(out, std::time::SystemTime::now));
     }
     let style = terminal.style(options.color, terminal.out);
+    if options.output == Output::Auto && terminal.err && terminal.capable {
+        let bars = terminal.style(options.color, terminal.err);
+        let streams = live::Streams {
+            // Two names of one terminal: through one of them, so that a frame is written at once.
+            out: (!terminal.out).then_some(out),
+            err,
+        };
+        return Box::new(live::Live::new(
+            options,
+            style,
+            bars,
+            streams,
+            live::Surroundings::real(),
+        ));
+    }
     Box::new(plain::Plain::new(options, style, out, err))
 }
 

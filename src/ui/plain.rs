@@ -17,7 +17,7 @@ impl Plain {
     /// Results go to `out`; what a script must not read goes to `err`.
     pub fn new(options: Options, style: Style, out: Sink, err: Sink) -> Self {
         Self {
-            story: Box::new(PlayStory::new(options, style, None)),
+            story: Box::new(PlayStory::new(options, style)),
             out,
             err,
         }

@@ -14,8 +14,6 @@ use unicode_width::UnicodeWidthStr;
 pub(super) struct PlayStory {
     options: Options,
     style: Style,
-    /// The columns of the terminal; none for a log, where nothing is cut.
-    width: Option<usize>,
     check: bool,
     plays: BTreeMap<usize, Play>,
     failures: failure::Failures,
@@ -39,14 +37,13 @@ struct Task {
 }
 
 impl PlayStory {
-    pub(super) fn new(options: Options, style: Style, width: Option<usize>) -> Self {
+    pub(super) fn new(options: Options, style: Style) -> Self {
         Self {
             options,
             style,
-            width,
             check: false,
             plays: BTreeMap::new(),
-            failures: failure::Failures::new(style, width),
+            failures: failure::Failures::new(style),
         }
     }
 
@@ -158,12 +155,12 @@ impl PlayStory {
     }
 
     fn task(&self, task: &Task, page: &mut Page) {
-        let column = match self.width {
+        let column = match page.width {
             Some(width) => (width / 2).clamp(24, 60),
             None => 48,
         };
         let room = column - 4;
-        let name = match self.width {
+        let name = match page.width {
             Some(_) => super::style::cut(&task.name, room),
             None => task.name.clone(),
         };
@@ -198,7 +195,7 @@ impl PlayStory {
             if !named(*status, hosts) {
                 continue;
             }
-            let names = match self.width {
+            let names = match page.width {
                 Some(width) => fit(hosts, (width.saturating_sub(used) / left).saturating_sub(2)),
                 None => fold(hosts),
             };
@@ -213,7 +210,7 @@ impl PlayStory {
         page.out(line);
         for (lines, hosts) in &task.notes {
             if hosts.len() < task.hosts.len() {
-                let names = match self.width {
+                let names = match page.width {
                     Some(width) => fit(hosts, width.saturating_sub(12)),
                     None => fold(hosts),
                 };
@@ -305,7 +302,7 @@ impl Story for PlayStory {
         for play in plays {
             self.tell(play, true, page);
         }
-        recap::write(report, self.style, self.width, page);
+        recap::write(report, self.style, page);
     }
 }
 

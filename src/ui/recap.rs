@@ -8,14 +8,14 @@ use crate::event::Status;
 use crate::report::{Counts, Report, STATUSES, ends_host};
 
 /// Writes the table of hosts and the last line.
-pub(super) fn write(report: &Report, style: Style, width: Option<usize>, page: &mut Page) {
+pub(super) fn write(report: &Report, style: Style, page: &mut Page) {
     page.out("");
-    table(report, style, width, page);
+    table(report, style, page);
     page.out("");
-    page.out(last_line(report, style, width));
+    page.out(last_line(report, style, page.width));
 }
 
-fn table(report: &Report, style: Style, width: Option<usize>, page: &mut Page) {
+fn table(report: &Report, style: Style, page: &mut Page) {
     let totals = report.totals();
     let columns: Vec<Status> = STATUSES
         .into_iter()
@@ -59,7 +59,7 @@ fn table(report: &Report, style: Style, width: Option<usize>, page: &mut Page) {
             1 => String::new(),
             count => format!(" ({count})"),
         };
-        let names = match width {
+        let names = match page.width {
             _ if hosts.len() == report.hosts().len() && hosts.len() > 1 => "all".to_owned(),
             Some(width) => fit(&hosts, width.saturating_sub(used + 2 + many.len())),
             None => fold(&hosts),
