@@ -1,5 +1,6 @@
 //! An agentless orchestration runner: an inventory, TOML playbooks, and SSH.
 
+pub mod cli;
 pub mod diagnostic;
 pub mod document;
 pub mod engine;

@@ -5,17 +5,8 @@ use super::draft::{Draft, GroupDraft, HostDraft, Layer, Reference, check_name};
 use super::range::{expand, is_range};
 use crate::diagnostic::{Problem, Problems, Source};
 use crate::document::{self, Data, Entry, Node, Table};
+use crate::vars::BUILTIN;
 use std::path::Path;
-
-/// Names that mean something in every template, and so cannot be variables.
-const BUILT_IN: &[&str] = &[
-    "inventory_hostname",
-    "group_names",
-    "groups",
-    "hostvars",
-    "playbook_dir",
-    "item",
-];
 
 /// Variables of Ansible that are connection settings here.
 pub const ANSIBLE: &[(&str, &str)] = &[
@@ -316,7 +307,7 @@ fn check_variable(name: &str) -> Result<(), Problem> {
             ),
         );
     }
-    if BUILT_IN.contains(&name) {
+    if BUILTIN.contains(&name) {
         return Err(Problem::new(format!(
             "`{name}` is built in and cannot be set"
         )));

@@ -19,7 +19,6 @@ use crate::document::{Entry, Node, Table};
 pub use connection::ConnectionSettings;
 use draft::Layer;
 pub use pattern::{Pattern, SelectError};
-use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -130,17 +129,21 @@ impl Inventory {
     }
 
     /// Every group with the names of its hosts, as templates see it in `groups`.
-    pub fn group_map(&self) -> Map<String, Value> {
-        let names = |group: &Group| {
-            let names = group
-                .hosts
-                .iter()
-                .map(|host| Value::from(host.name.as_str()));
-            Value::Array(names.collect())
-        };
-        self.groups
-            .iter()
-            .map(|group| (group.name.clone(), names(group)))
+    pub fn group_lists(&self) -> Vec<(String, Vec<String>)> {
+        let names = |group: &Group| group.hosts.iter().map(|host| host.name.clone()).collect();
+        let list = |group: &Group| (group.name.clone(), names(group));
+        self.groups.iter().map(list).collect()
+    }
+
+    /// The variables of a host, its own over those of its groups, as written.
+    pub fn variable_table(&self, host: &str) -> Table {
+        self.variables(host)
+            .into_iter()
+            .map(|variable| Entry {
+                key: variable.name.to_string(),
+                key_place: variable.place.clone(),
+                value: variable.value.clone(),
+            })
             .collect()
     }
 

@@ -3,6 +3,7 @@
 use super::term::{Kind, Slice, Term};
 use super::{Op, Pattern};
 use crate::diagnostic::{Problem, Problems, Source};
+use crate::exit;
 use crate::inventory::load::cause;
 use crate::inventory::{Host, Inventory};
 use regex::Regex;
@@ -30,6 +31,14 @@ impl SelectError {
     pub fn into_problems(self) -> Problems {
         match self {
             SelectError::NoHost(problems) | SelectError::Bad(problems) => problems,
+        }
+    }
+
+    /// The exit code of a program that ends with this.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            SelectError::NoHost(_) => exit::NO_HOSTS,
+            SelectError::Bad(_) => exit::BAD_INPUT,
         }
     }
 
