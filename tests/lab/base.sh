@@ -17,8 +17,8 @@ install_tools() {
   done
   ((${#missing[@]} > 0)) || return 0
   say "installing ${missing[*]}"
-  apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  timeout 300 apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive timeout 600 apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
 # Runs inside the new root: users, and nothing else that differs from Debian's defaults.
@@ -44,7 +44,8 @@ build_base() {
   [[ -d $base ]] && return
   scratch=$CACHE/base.new
   mkdir -p "$CACHE"
-  rm -rf "$scratch"
+  unmount_below "$scratch" # debootstrap leaves /proc there when it is killed
+  rm -rf --one-file-system "$scratch"
   packages=$(IFS=,; echo "${BASE_PACKAGES[*]}")
   say "building the base system (about a minute)"
   timeout 900 debootstrap --variant=minbase --include="$packages" "$SUITE" "$scratch" \

@@ -11,19 +11,40 @@ cgroup_mounts() {
 # The one hierarchy that is asked which processes a host has.
 cgroup_roster() { cgroup_mounts | grep -m1 -E '/pids$|/cgroup$' || cgroup_mounts | head -n1; }
 
-# Moves the calling shell into the host's groups.
-enter_cgroups() { # HOST
-  local mount group file
+make_cgroups() { # HOST
+  local mount group
   for mount in $(cgroup_mounts); do
-    group=$mount/$LAB_NAME
-    mkdir -p "$group/$1"
-    for group in "$group" "$group/$1"; do
-      # An empty cpuset takes no process: fill it from the parent's.
-      for file in cpuset.cpus cpuset.mems; do
-        if [[ -e $group/$file && -z $(<"$group/$file") ]]; then cat "${group%/*}/$file" >"$group/$file"; fi
-      done
+    for group in "$mount/$LAB_NAME" "$mount/$LAB_NAME/$1"; do
+      hand_down "${group%/*}"
+      mkdir -p "$group"
+      fill_cpuset "$group"
     done
-    echo "$BASHPID" >"$mount/$LAB_NAME/$1/cgroup.procs"
+  done
+}
+
+# Version 2: a group's children get the controllers that it names.
+hand_down() { # GROUP
+  local controller
+  [[ -e $1/cgroup.subtree_control ]] || return 0
+  for controller in $(<"$1/cgroup.controllers"); do echo "+$controller" >"$1/cgroup.subtree_control"; done
+}
+
+# Version 1: an empty cpuset takes no process, so fill it from the parent's.
+fill_cpuset() { # GROUP
+  local file
+  for file in cpuset.cpus cpuset.mems; do
+    [[ -e ${1%/*}/$file && -e $1/$file && -z $(<"$1/$file") ]] || continue
+    cat "${1%/*}/$file" >"$1/$file"
+  done
+}
+
+# Moves the calling shell into the host's groups.
+join_cgroups() { # HOST
+  local mount group
+  for mount in $(cgroup_mounts); do
+    group=$mount/$LAB_NAME/$1
+    if [[ -d $group/init ]]; then group=$group/init; fi # version 2, see `init`
+    echo "$BASHPID" >"$group/cgroup.procs"
   done
 }
 

@@ -20,12 +20,13 @@ LOCK_DEADLINE=${RUNNER_LAB_LOCK_DEADLINE:-5}
 say() { printf 'lab: %s\n' "$*" >&2; }
 die() { say "error: $*"; exit 1; }
 
-# Succeeds as soon as the command does; fails once SECONDS have passed.
+# Succeeds as soon as the command does; fails once SECONDS have passed, or when the lab's own process was killed
+# while this is one of its jobs.
 wait_until() { # SECONDS COMMAND...
   local deadline=$((SECONDS + $1))
   shift
   until "$@"; do
-    ((SECONDS < deadline)) || return 1
+    ((SECONDS < deadline)) && kill -0 $$ 2>/dev/null || return 1
     sleep 0.2
   done
 }
@@ -56,6 +57,13 @@ require_known() { # HOST...
   for name; do
     [[ -n ${ADDRESS[$name]:-} ]] || die "no host '$name' in $INVENTORY; there are: ${HOSTS[*]}"
   done
+}
+
+# Detaches every mount below a folder, the innermost first.
+unmount_below() { # DIR
+  local mount
+  awk -v dir="$1/" 'index($2, dir) == 1 { print $2 }' /proc/self/mounts | sort -r |
+    while read -r mount; do umount -l "$mount"; done
 }
 
 host_dir() { echo "$STATE/hosts/$1"; }

@@ -32,8 +32,9 @@ start_host() { # HOST
   local dir
   dir=$(host_dir "$1")
   make_host_network "$1"
+  make_cgroups "$1"
   (
-    enter_cgroups "$1"
+    join_cgroups "$1"
     exec setsid nsenter --net="$(ns_file "$(host_ns "$1")")" \
       unshare --mount --uts --ipc --pid --cgroup --fork --kill-child \
       "$LAB_DIR/init" "$1" "$dir" "$(base_dir)"
@@ -77,10 +78,13 @@ host_pid() { # HOST
 in_host() { # HOST COMMAND...
   local pid
   pid=$(host_pid "$1") || { say "error: $1 is not running; start it with: lab start $1"; return 1; }
-  shift
-  nsenter --target "$pid" --mount --uts --ipc --net --pid --cgroup --root --wdns=/ \
-    env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root USER=root \
-    TERM="${TERM:-dumb}" LANG=C.UTF-8 "$@"
+  (
+    join_cgroups "$1"
+    shift
+    exec nsenter --target "$pid" --mount --uts --ipc --net --pid --cgroup --root --wdns=/ \
+      env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root USER=root \
+      TERM="${TERM:-dumb}" LANG=C.UTF-8 "$@"
+  )
 }
 
 sshd_is_up() { # HOST
