@@ -26,7 +26,22 @@ make_cgroups() { # HOST
 hand_down() { # GROUP
   local controller
   [[ -e $1/cgroup.subtree_control ]] || return 0
-  for controller in $(<"$1/cgroup.controllers"); do echo "+$controller" >"$1/cgroup.subtree_control"; done
+  for controller in $(<"$1/cgroup.controllers"); do
+    echo "+$controller" >"$1/cgroup.subtree_control" || return 1
+  done 2>/dev/null
+}
+
+# Version 2: a group that hands controllers down may hold no process itself, so what runs on the host goes one
+# level down. Fails while a process is faster than we are.
+settle_cgroups() { # HOST
+  local mount group pid
+  for mount in $(cgroup_mounts); do
+    group=$mount/$LAB_NAME/$1
+    [[ -e $group/cgroup.subtree_control ]] || continue
+    mkdir -p "$group/init"
+    for pid in $(<"$group/cgroup.procs"); do echo "$pid" >"$group/init/cgroup.procs" || true; done 2>/dev/null
+    [[ -z $(<"$group/cgroup.procs") ]] && hand_down "$group" || return 1
+  done
 }
 
 # Version 1: an empty cpuset takes no process, so fill it from the parent's.
@@ -43,7 +58,7 @@ join_cgroups() { # HOST
   local mount group
   for mount in $(cgroup_mounts); do
     group=$mount/$LAB_NAME/$1
-    if [[ -d $group/init ]]; then group=$group/init; fi # version 2, see `init`
+    if [[ -d $group/init ]]; then group=$group/init; fi # version 2, see settle_cgroups
     echo "$BASHPID" >"$group/cgroup.procs"
   done
 }

@@ -44,8 +44,10 @@ start_host() { # HOST
 await_host() { # HOST
   local logs
   logs=$(host_dir "$1")/log
+  wait_until "$START_DEADLINE" host_is_running "$1" || die "$1: its first process did not start: see $logs/init.log"
+  wait_until "$START_DEADLINE" settle_cgroups "$1" || die "$1: its processes can't be put into their control group"
   wait_until "$SSHD_DEADLINE" sshd_is_up "$1" ||
-    die "$1: sshd does not answer after $SSHD_DEADLINE s: see $logs/sshd.log and $logs/init.log"
+    die "$1: sshd does not answer after $SSHD_DEADLINE s: see $logs/sshd.log"
   wait_until "$DOCKERD_DEADLINE" dockerd_is_decided "$1" ||
     die "$1: dockerd does not answer after $DOCKERD_DEADLINE s: see $logs/dockerd.log"
   dockerd_is_up "$1" || die "$1: dockerd gave up: see $logs/dockerd.log"
@@ -73,6 +75,8 @@ host_pid() { # HOST
   [[ -n $pid ]] && grep -qs "/$LAB_NAME/$1" "/proc/$pid/cgroup" || return 1
   echo "$pid"
 }
+
+host_is_running() { host_pid "$1" >/dev/null; }
 
 # Runs a command as root on a host, without SSH.
 in_host() { # HOST COMMAND...
