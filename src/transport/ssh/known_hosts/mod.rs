@@ -202,7 +202,7 @@ fn read_lines(text: &[u8]) -> impl Iterator<Item = (usize, Line)> {
 }
 
 /// The cause of a failed file operation, in the system's words but without its number.
-fn cause(error: &io::Error) -> String {
+pub(super) fn cause(error: &io::Error) -> String {
     let text = error.to_string();
     let words = text.split(" (os error").next().unwrap_or(&text);
     let mut chars = words.chars();

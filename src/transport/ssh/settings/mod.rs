@@ -1,8 +1,11 @@
 //! Everything that is needed to connect to a host, with every value filled in.
 
-use super::config::SshConfig;
-use crate::diagnostic::Problem;
-use crate::inventory::{ConnectionSettings, Host};
+mod identity;
+mod jump;
+mod resolve;
+
+pub use jump::Jump;
+pub use resolve::resolve;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,7 +20,8 @@ pub struct Target {
     pub port: u16,
     /// The user to log in as.
     pub user: String,
-    /// Private keys that exist, in the order to offer them. When the agent holds one of them it is offered through the agent.
+    /// Keys that exist, in the order to offer them. A file can also be the public half of a key that the agent has,
+    /// or be missing with only its `.pub` beside it: then the agent has to sign.
     pub identity_files: Vec<PathBuf>,
     /// Whether only `identity_files` are offered, also when the agent holds more.
     pub identities_only: bool,
@@ -43,7 +47,8 @@ pub struct Target {
     pub server_alive_count_max: u32,
 }
 
-/// What to do with a host key that is not known. A changed or revoked one is refused by all but `No`, a revoked one by all.
+/// What to do with a host key that is not known. A changed or revoked key is refused whatever this says; there the
+/// runner is stricter than OpenSSH, which goes on after a warning where this is `no`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StrictHostKeyChecking {
     /// Refuse it.
@@ -54,17 +59,4 @@ pub enum StrictHostKeyChecking {
     No,
     /// Ask on the terminal; refuse it where there is none.
     Ask,
-}
-
-/// Brings the layers together: command line, inventory, configuration files, built-in values.
-///
-/// # Errors
-///
-/// A setting that can't be understood or that is not supported, a private key that is missing or that others can read.
-pub fn resolve(
-    host: &Host,
-    _cli: &ConnectionSettings,
-    _config: &SshConfig,
-) -> Result<Target, Problem> {
-    Err(Problem::new(format!("can't connect to {}", host.name)))
 }
