@@ -46,7 +46,6 @@ build_base() {
     base=$(base_dir)
     [[ -d $base ]] && return
     scratch=$CACHE/base.new
-    mkdir -p "$CACHE"
     unmount_below "$scratch" # debootstrap leaves /proc there when it is killed
     rm -rf --one-file-system "$scratch"
     packages=$(
@@ -77,6 +76,16 @@ make_host_keys() { # HOST...
             ssh-keygen -q -t "$type" -N '' -C "root@$name" -f "$dir/ssh_host_${type}_key"
         done
     done
+}
+
+# Labs share the cache, so one at a time.
+fill_cache() {
+    mkdir -p "$CACHE"
+    (
+        flock -w "$CACHE_DEADLINE" 8 || die "another lab is still filling the cache: $CACHE/lock"
+        build_base
+        make_host_keys "${HOSTS[@]}"
+    ) 8>"$CACHE/lock"
 }
 
 # The operator's side: a home folder with a key, the hosts' keys and a client configuration.

@@ -2,16 +2,18 @@
 # shellcheck disable=SC2034 # used by the files beside it
 # Where things are, which hosts there are, and the few words every other file uses.
 
-LAB_NAME=runner-lab
+# Labs with different names know nothing of each other: namespaces, control groups and state are named after it.
+LAB_NAME=${RUNNER_LAB_NAME:-runner-lab}
 REPOSITORY=$(cd "$LAB_DIR/../.." && pwd)
 INVENTORY=${RUNNER_LAB_INVENTORY:-$REPOSITORY/inventory/hosts.toml}
-CACHE=${RUNNER_LAB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/$LAB_NAME}
-# The state has a fixed place: one machine holds one lab, and the next `up` must find what the last one left.
+CACHE=${RUNNER_LAB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/runner-lab}
+# The state has a fixed place, as the next `up` must find what the last one left.
 STATE=${RUNNER_LAB_STATE:-/var/lib/$LAB_NAME}
 LAB_HOME=$STATE/home
 CONTROLLER_OCTET=1
 
 # Seconds. Each wait in the lab ends after one of these.
+CACHE_DEADLINE=1200
 STOP_DEADLINE=20
 START_DEADLINE=60
 SSHD_DEADLINE=60
@@ -81,6 +83,8 @@ lab_hosts() {
         if [[ -d $(host_dir "$name") ]]; then echo "$name"; fi
     done
 }
+
+[[ $LAB_NAME =~ ^[a-z0-9-]+$ ]] || die "RUNNER_LAB_NAME '$LAB_NAME' is not made of a-z, 0-9 and -"
 
 # Takes the lock of the lab on file descriptor 9 and leaves our process id in it.
 lock_lab() {

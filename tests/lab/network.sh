@@ -2,10 +2,10 @@
 # The network of the lab: a bridge, the hosts and the controller, each in a namespace of its own,
 # joined by veth pairs alone. There is no default route and no address translation, so nothing gets out.
 
-BRIDGE_NS=$LAB_NAME-bridge
-CONTROLLER_NS=$LAB_NAME-controller
+BRIDGE_NS=$LAB_NAME.bridge
+CONTROLLER_NS=$LAB_NAME.controller
 
-host_ns() { echo "$LAB_NAME-$1"; }
+host_ns() { echo "$LAB_NAME.$1"; }
 ns_file() { echo "/run/netns/$1"; }
 
 # The hosts' addresses belong to somebody. Outside of the namespaces they lead nowhere, and stay so after `down`.
