@@ -11,8 +11,11 @@ pub mod command;
 pub mod copy;
 pub mod debug;
 pub mod directory;
+pub mod fetch;
 pub mod file;
 pub mod files;
+pub mod line;
+pub mod link;
 pub mod pause;
 pub mod ping;
 pub mod remove;
@@ -247,7 +250,10 @@ pub fn all() -> &'static [&'static Spec] {
         &file::SPEC,
         &template::SPEC,
         &copy::SPEC,
+        &fetch::SPEC,
         &remove::SPEC,
+        &link::SPEC,
+        &line::SPEC,
         &stat::SPEC,
     ];
     ALL

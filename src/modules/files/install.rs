@@ -67,14 +67,16 @@ pub struct Install<'a> {
 pub const FUNCTIONS: &str = r#"rn_not_directory() {
   [ ! -d "$p" ] || { echo "$p is a directory" >&2; return 1; }
 }
-rn_ready() {
+rn_parent() {
   case $(rn_stat "$d" -L) in
     directory*) ;;
     missing) echo "the directory $d does not exist; add a \`directory\` task before this one" >&2; return 1 ;;
     denied) echo "cannot look at $d: Permission denied" >&2; return 1 ;;
     *) echo "$d is not a directory" >&2; return 1 ;;
   esac
-  rn_not_directory && rm -f -- "$t"
+}
+rn_ready() {
+  rn_parent && rn_not_directory && rm -f -- "$t"
 }
 rn_trap() {
   trap 'rm -f -- "$t"' EXIT
@@ -92,7 +94,8 @@ rn_place() {
 }
 # Without mv -T a link to a directory would be entered, not replaced.
 rn_link() {
-  rn_trap && rm -f -- "$t" && ln -s -- "$1" "$t" &&
+  [ -L "$p" ] || rn_not_directory || return 1
+  rn_parent && rn_trap && rm -f -- "$t" && ln -s -- "$1" "$t" &&
     { mv -Tf -- "$t" "$p" 2>/dev/null || { rm -f -- "$p" && mv -f -- "$t" "$p"; }; } && trap - EXIT
 }
 "#;
