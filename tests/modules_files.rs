@@ -271,6 +271,34 @@ fn a_full_disk_is_named_and_the_old_file_stays() {
     }
 }
 
+/// The script is told to end at the worst moment: the new file is complete, but not in its place.
+#[test]
+fn a_script_that_is_stopped_leaves_nothing_behind() {
+    let tools = tempfile::tempdir().unwrap();
+    for name in "sh stat cat chmod chown chgrp rm sha256sum sync kill".split(' ') {
+        symlink("/bin/busybox", tools.path().join(name)).unwrap();
+    }
+    fs::write(
+        tools.path().join("mv"),
+        "#!/bin/sh\nkill -s TERM $PPID\nexit 1\n",
+    )
+    .unwrap();
+    set_mode(&tools.path().join("mv"), 0o755);
+    for shell in shells() {
+        let shell = shell.with_tools(tools.path());
+        let place = Place::new();
+        fs::write(place.at("f"), "old").unwrap();
+        let module = place
+            .build("file", "path = 'HOSTf'\ncontent = 'x'")
+            .unwrap();
+        let changes = shell.changes(module.as_ref()).unwrap();
+        let done = shell.act(&changes.actions[0]);
+        assert_eq!(done.code, 143, "{}: {done:?}", shell.name);
+        assert_eq!(fs::read_to_string(place.at("f")).unwrap(), "old");
+        place.assert_clean();
+    }
+}
+
 #[test]
 fn diff_brings_the_present_content() {
     for shell in shells() {
@@ -765,7 +793,7 @@ fn guards_that_need_no_host() {
         assert_eq!(problem.lines().next().unwrap(), format!("error: {message}"));
         assert!(problem.contains("task:1:9"), "{problem}");
     }
-    for path in ["/mnt/data", "/home/dcos/x", "/var/lib/pulsar"] {
+    for path in ["/mnt/data", "/home/dcos/x", "/var/lib/pulsar", "/dev/shm/x"] {
         place.build("remove", &format!("path = '{path}'")).unwrap();
     }
 }

@@ -78,7 +78,7 @@ const SYSTEM: &[&str] = &[
     "/var/tmp",
 ];
 
-/// Trees in which nothing is removed.
+/// Trees in which nothing is removed, except in shared memory.
 const KERNEL: &[&str] = &["/dev", "/proc", "/sys"];
 
 /// Directories whose direct children are home directories.
@@ -138,10 +138,8 @@ fn refuse(path: &str) -> Result<(), Problem> {
         return Err(refused("it is a directory at the top").help("name what is to go inside it"));
     }
     let path = normal(path);
-    if KERNEL
-        .iter()
-        .any(|tree| path.starts_with(&format!("{tree}/")))
-    {
+    let below = |tree: &&str| path.starts_with(&format!("{tree}/"));
+    if KERNEL.iter().any(|tree| below(&tree)) && !below(&"/dev/shm") {
         return Err(refused("it belongs to the kernel"));
     }
     if SYSTEM.contains(&path.as_str()) {
