@@ -138,8 +138,8 @@ fn refuse(path: &str) -> Result<(), Problem> {
         return Err(refused("it is a directory at the top").help("name what is to go inside it"));
     }
     let path = normal(path);
-    let below = |tree: &&str| path.starts_with(&format!("{tree}/"));
-    if KERNEL.iter().any(|tree| below(&tree)) && !below(&"/dev/shm") {
+    let below = |tree: &str| path.starts_with(&format!("{tree}/"));
+    if KERNEL.iter().any(|tree| below(tree)) && !below("/dev/shm") {
         return Err(refused("it belongs to the kernel"));
     }
     if SYSTEM.contains(&path.as_str()) {
