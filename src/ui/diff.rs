@@ -32,7 +32,7 @@ pub(super) fn hunks(before: &str, after: &str, context: usize, style: Style) -> 
             let text = escape(ended.unwrap_or(text).as_bytes());
             lines.push(match change.tag() {
                 ChangeTag::Equal => format!(" {text}"),
-                ChangeTag::Delete => style.paint(Tone::Bad, format!("-{text}")),
+                ChangeTag::Delete => style.paint(Tone::Removed, format!("-{text}")),
                 ChangeTag::Insert => style.paint(Tone::Good, format!("+{text}")),
             });
             if ended.is_none() {
@@ -41,4 +41,13 @@ pub(super) fn hunks(before: &str, after: &str, context: usize, style: Style) -> 
         }
     }
     lines
+}
+
+/// How many lines differ between two texts.
+pub(super) fn changed(before: &str, after: &str) -> usize {
+    let diff = TextDiff::from_lines(before, after);
+    let changes = diff.iter_all_changes();
+    changes
+        .filter(|change| change.tag() != ChangeTag::Equal)
+        .count()
 }

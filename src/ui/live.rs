@@ -4,7 +4,6 @@
 //! in front of the line below the bars and is never hidden, so that a run that is killed leaves an ordinary terminal behind.
 
 use super::board::{Bar, Board, Busy};
-use super::play::PlayStory;
 use super::style::{Style, Tone, cut};
 use super::words::{Count, elapsed};
 use super::{Options, Page, Renderer, Sink, Story, To};
@@ -93,7 +92,7 @@ impl Live {
         surroundings: Surroundings,
     ) -> Self {
         Self {
-            story: Box::new(PlayStory::new(options, style)),
+            story: super::story(options, style),
             board: Board::default(),
             bars,
             streams,

@@ -7,7 +7,9 @@
 //! Results, failures and the recap go to standard output. The live part goes to standard error, so that
 //! `runner play deploy.toml | tee log` shows bars and keeps a clean log.
 
+mod adhoc;
 mod board;
+pub mod diagnostic;
 mod diff;
 pub mod escape;
 mod failure;
@@ -56,6 +58,14 @@ trait Story: Send {
     }
 
     fn finish(&mut self, report: &Report, page: &mut Page);
+}
+
+/// The story that these options ask for.
+fn story(options: Options, style: Style) -> Box<dyn Story> {
+    match options.adhoc {
+        true => Box::new(adhoc::AdhocStory::new(options, style)),
+        false => Box::new(play::PlayStory::new(options, style)),
+    }
 }
 
 /// Lines that a [`Story`] tells.

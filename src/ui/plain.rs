@@ -1,6 +1,5 @@
 //! Plain lines, for a pipe or a log: nothing moves, and nothing is cut short.
 
-use super::play::PlayStory;
 use super::style::Style;
 use super::{Options, Page, Renderer, Sink, Story, To};
 use crate::event::Event;
@@ -17,7 +16,7 @@ impl Plain {
     /// Results go to `out`; what a script must not read goes to `err`.
     pub fn new(options: Options, style: Style, out: Sink, err: Sink) -> Self {
         Self {
-            story: Box::new(PlayStory::new(options, style)),
+            story: super::story(options, style),
             out,
             err,
         }

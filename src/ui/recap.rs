@@ -84,21 +84,44 @@ pub(super) fn last_line(report: &Report, style: Style, width: Option<usize>) -> 
         };
     }
     let unfinished = report.unfinished();
-    if unfinished.is_empty() {
-        let changed = report.totals().get(Status::Changed);
-        let on = report.hosts_with(Status::Changed).len();
-        let changes = match (report.check(), changed) {
-            (false, 0) => "0 changed".to_owned(),
-            (false, _) => format!("{changed} changed on {}", Count(on, "host")),
-            (true, 0) => "0 would change".to_owned(),
-            (true, _) => format!("{changed} would change on {}", Count(on, "host")),
-        };
-        let hosts = match (report.check(), changed) {
-            (true, 1..) => format!("{} checked", Count(all, "host")),
-            _ => format!("{} as wanted", Count(all, "host")),
-        };
-        return format!("{}, {changes} ({took})", style.paint(Tone::Good, hosts));
+    if !unfinished.is_empty() {
+        return trouble(report, &unfinished, style, width);
     }
+    let changed = report.totals().get(Status::Changed);
+    let on = report.hosts_with(Status::Changed).len();
+    let changes = match (report.check(), changed) {
+        (false, 0) => "0 changed".to_owned(),
+        (false, _) => format!("{changed} changed on {}", Count(on, "host")),
+        (true, 0) => "0 would change".to_owned(),
+        (true, _) => format!("{changed} would change on {}", Count(on, "host")),
+    };
+    let hosts = match (report.check(), changed) {
+        (true, 1..) => format!("{} checked", Count(all, "host")),
+        _ => format!("{} as wanted", Count(all, "host")),
+    };
+    format!("{}, {changes} ({took})", style.paint(Tone::Good, hosts))
+}
+
+/// What an ad-hoc command came to: nobody wanted anything of the hosts but an answer.
+pub(super) fn adhoc_line(report: &Report, style: Style, width: Option<usize>) -> String {
+    let unfinished = report.unfinished();
+    if report.signal().is_some() {
+        return last_line(report, style, width);
+    }
+    if !unfinished.is_empty() {
+        return trouble(report, &unfinished, style, width);
+    }
+    let all = style.paint(
+        Tone::Good,
+        format!("{} ok", Count(report.hosts().len(), "host")),
+    );
+    format!("{all} ({})", duration(report.took()))
+}
+
+/// Which hosts are not as wanted, and in which way.
+fn trouble(report: &Report, unfinished: &[&str], style: Style, width: Option<usize>) -> String {
+    let all = report.hosts().len();
+    let took = duration(report.took());
     let mut kinds = Vec::new();
     for status in STATUSES.into_iter().filter(|status| ends_host(*status)) {
         let hosts = report.hosts_with(status);
@@ -129,10 +152,10 @@ pub(super) fn last_line(report: &Report, style: Style, width: Option<usize>) -> 
     };
     let names = match width {
         Some(width) => fit(
-            &unfinished,
+            unfinished,
             width.saturating_sub(head.len() + took.len() + 5),
         ),
-        None => fold(&unfinished),
+        None => fold(unfinished),
     };
     let names = if names.is_empty() {
         names

@@ -12,6 +12,8 @@ pub enum Tone {
     Changed,
     /// Failed.
     Bad,
+    /// Taken away.
+    Removed,
     /// Neither good nor bad for sure.
     Odd,
     /// Of little interest.
@@ -36,6 +38,7 @@ impl Style {
             Tone::Good => "32",
             Tone::Changed => "33",
             Tone::Bad => "1;31",
+            Tone::Removed => "31",
             Tone::Odd => "35",
             Tone::Faint => "2",
             Tone::Strong => "1",
