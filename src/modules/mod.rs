@@ -11,6 +11,7 @@ pub mod command;
 pub mod copy;
 pub mod debug;
 pub mod directory;
+pub mod docker;
 pub mod fetch;
 pub mod file;
 pub mod files;
@@ -246,6 +247,10 @@ pub fn all() -> &'static [&'static Spec] {
         &set_fact::SPEC,
         &pause::SPEC,
         &ping::SPEC,
+        &docker::swarm::SPEC,
+        &docker::node::SPEC,
+        &docker::image::SPEC,
+        &docker::exec::SPEC,
         &directory::SPEC,
         &file::SPEC,
         &template::SPEC,
