@@ -152,7 +152,11 @@ pub(super) fn wrong(problems: &Problems) -> Full {
         Some(place) => format!("{} ({place})", problem.message),
         None => problem.message.clone(),
     });
-    let mut full = Full::new(Status::Failed, lines.next().unwrap_or_default());
+    let status = match problems.iter().any(|problem| problem.guard) {
+        true => Status::Guarded,
+        false => Status::Failed,
+    };
+    let mut full = Full::new(status, lines.next().unwrap_or_default());
     full.help = problems
         .iter()
         .flat_map(|problem| problem.help.clone())

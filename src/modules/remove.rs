@@ -236,7 +236,8 @@ impl Module for Remove {
 }
 
 impl Remove {
-    /// Guards once more, then goes into the real parent, so that nobody can swap a directory above for a link.
+    /// Guards once more, then goes into the real parent, so that nobody can swap a directory above for a link. An
+    /// earlier path may have taken this one along.
     fn command(&self, kind: FileKind) -> String {
         let remove = match kind {
             FileKind::Directory if self.recursive => "rm -rf -- \"$n\"",
@@ -244,7 +245,8 @@ impl Remove {
             _ => "rm -f -- \"$n\"",
         };
         format!(
-            "( g=$(rn_guard) || exit 1\n\
+            "( case $(rn_stat \"$p\") in missing) exit 0 ;; esac\n\
+             g=$(rn_guard) || exit 1\n\
              [ \"$g\" = ok ] || {{ echo \"refusing to remove $p: it became a mount point or leads through a link\" >&2; exit 1; }}\n\
              cd -P -- \"$d\" && r=$(pwd -P; printf x) && [ \"${{r%??}}\" = \"$d\" ] && {remove}\n) || exit 1\n"
         )

@@ -1,4 +1,12 @@
 //! What several integration tests need.
 #![allow(dead_code, reason = "each test uses a part of it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout
+)]
 
+pub mod place;
+pub mod shell;
 pub mod sshd;
