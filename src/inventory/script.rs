@@ -285,9 +285,9 @@ impl Script<'_> {
                     let _ = kill_process_group(group, Signal::KILL);
                 }
                 Err(self.problem(format!(
-                    "`{}` did not end within {} s",
+                    "`{}` did not end within {:?}",
                     arguments.join(" "),
-                    self.deadline.as_secs()
+                    self.deadline
                 )))
             }
         }
@@ -330,4 +330,32 @@ fn printable(text: &str) -> String {
         c => c.to_string(),
     };
     text.chars().map(replace).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_script_that_does_not_end_is_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hosts");
+        // A file that this process had open for writing may be busy when another thread forks.
+        let made = Command::new("sh")
+            .args(["-c", "printf '#!/bin/sh\\ntail -f /dev/null\\n' >\"$0\""])
+            .arg(&path)
+            .status()
+            .unwrap();
+        assert!(made.success());
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let (mut draft, mut problems) = (Draft::default(), Problems::new());
+        read_within(&path, Duration::from_millis(200), &mut draft, &mut problems);
+        let said = problems.to_string();
+        assert!(
+            said.ends_with("hosts: `--list` did not end within 200ms\n"),
+            "{said}"
+        );
+        assert!(draft.incomplete);
+    }
 }

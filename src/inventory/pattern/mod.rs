@@ -76,7 +76,7 @@ impl Pattern {
             let piece = piece.trim();
             if piece.is_empty() {
                 // A list may end in a comma.
-                if separator == Some(',') && span.start == text.len() {
+                if separator == Some(',') && span.end == text.len() {
                     continue;
                 }
                 return Err(empty(text).at(at(span.start.saturating_sub(1)..span.end + 1)));

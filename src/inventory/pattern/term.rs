@@ -93,7 +93,8 @@ impl Term {
 
 type Readings = (Option<(Kind, Slice)>, Option<Kind>);
 
-/// Both ways to read a text that may end in brackets: `web[01:05]` is a slice of the group `web`, or five hosts.
+/// Both ways to read a text that may end in brackets: `web[1:5]` is a slice of the group `web` if there is one,
+/// and else five hosts.
 fn brackets(text: &str, at: &dyn Fn(Range<usize>) -> Place) -> Result<Readings, Problem> {
     let plain = plain(text, at);
     let open = match text.rfind('[') {
@@ -146,12 +147,17 @@ fn plain(text: &str, at: &dyn Fn(Range<usize>) -> Place) -> Result<Kind, Problem
     Ok(Kind::Name(text.to_string()))
 }
 
-/// `0`, `-1`, `0:2`, `1:`, `:2`.
+/// `0`, `-1`, `0:2`, `1:`, `:2`. Zeros in front of a number belong to names: `web[01:05]` is a range.
 fn slice(inner: &str) -> Option<Slice> {
     let number = |text: &str| {
         let digits = text.strip_prefix('-').unwrap_or(text);
         let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-        if plain { text.parse().ok() } else { None }
+        let padded = digits.len() > 1 && digits.starts_with('0');
+        if plain && !padded {
+            text.parse().ok()
+        } else {
+            None
+        }
     };
     match inner.split_once(':') {
         None => number(inner).map(Slice::One),
