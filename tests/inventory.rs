@@ -244,3 +244,251 @@ fn ranges_stand_for_many_hosts() {
     let host = inventory.host("web02.example.com").unwrap();
     assert_eq!(host.connection.address.as_deref(), Some("10.0.0.2"));
 }
+
+fn layered() -> Inventory {
+    inventory(
+        r#"[connection]
+user = "all"
+port = 1
+
+[hosts]
+h = { groups = ["leaf", "late"], vars = { own = "host" }, identity_file = "~/keys/h" }
+
+[groups]
+late = { vars = { same_depth = "late", deep = "late" }, connection = { port = 4 } }
+leaf = { vars = { deep = "leaf" } }
+middle = { children = ["leaf"], vars = { deep = "middle", same_depth = "middle", own = "middle" }, connection = { port = 3, user = "middle" } }
+top = { children = ["middle", "leaf"], vars = { deep = "top", same_depth = "top", own = "top" } }
+first = { children = ["leaf"], vars = { tie = "first" } }
+second = { children = ["leaf"], vars = { tie = "second" } }
+all = { vars = { deep = "all", own = "all" }, connection = { port = 2 } }
+"#,
+    )
+}
+
+#[test]
+fn parents_hold_below_their_children_and_groups_below_the_host() {
+    let inventory = layered();
+    let values: Vec<String> = inventory
+        .variables("h")
+        .iter()
+        .map(|variable| {
+            let hidden: Vec<String> = variable
+                .overrides
+                .iter()
+                .map(|(origin, _)| origin.to_string())
+                .collect();
+            format!(
+                "{} from {}, over {}",
+                variable.name,
+                variable.origin,
+                hidden.join(" > ")
+            )
+        })
+        .collect();
+    assert_eq!(
+        values,
+        [
+            "deep from group leaf, over group middle > group top > group late > group all",
+            "own from host h, over group middle > group top > group all",
+            "same_depth from group middle, over group top > group late",
+            "tie from group second, over group first",
+        ]
+    );
+    let host = inventory.host("h").unwrap();
+    assert_eq!(
+        host.groups,
+        ["late", "leaf", "middle", "top", "first", "second"]
+    );
+    assert_eq!(host.connection.port, Some(3));
+    assert_eq!(host.connection.user.as_deref(), Some("middle"));
+    let home = std::env::var("HOME").unwrap();
+    assert_eq!(
+        host.connection.identity_file,
+        Some(vec![format!("{home}/keys/h").into()])
+    );
+}
+
+#[test]
+fn what_is_given_twice_and_circles() {
+    assert_eq!(
+        refused(
+            r#"[hosts]
+web01 = { port = 22, connection = { port = 23 } }
+"web[01:03]" = { address = "10.0.0.[1:2]" }
+
+[groups]
+a = { children = ["a"] }
+b = { children = ["c", "all"] }
+c = { children = ["d"] }
+d = { children = ["b", "e"] }
+e = { user = "x", childs = [] }
+"bad name" = {}
+"#
+        ),
+        r#"error: connection setting `port` stands here twice
+  --> hosts.toml:2:37
+   |
+ 2 | web01 = { port = 22, connection = { port = 23 } }
+   |                                     ^^^^
+
+error: `10.0.0.[1:2]` stands for 2 addresses and `web[01:03]` for 3 hosts
+  --> hosts.toml:3:28
+   |
+ 3 | "web[01:03]" = { address = "10.0.0.[1:2]" }
+   |                            ^^^^^^^^^^^^^^
+
+error: host `web01` is given twice
+  --> hosts.toml:3:1
+   |
+ 3 | "web[01:03]" = { address = "10.0.0.[1:2]" }
+   | ^^^^^^^^^^^^
+   = help: it is given first at hosts.toml:2:1
+
+error: unknown key `user` in group `e`
+   --> hosts.toml:10:7
+    |
+ 10 | e = { user = "x", childs = [] }
+    |       ^^^^
+    = help: it stands in `connection`: `connection = { user = ... }`
+
+error: unknown key `childs` in group `e`
+   --> hosts.toml:10:19
+    |
+ 10 | e = { user = "x", childs = [] }
+    |                   ^^^^^^
+
+error: "bad name" cannot be the name of a group: it has ' ' in it
+   --> hosts.toml:11:1
+    |
+ 11 | "bad name" = {}
+    | ^^^^^^^^^^
+
+error: `all` has every group in it and cannot be in one
+  --> hosts.toml:7:24
+   |
+ 7 | b = { children = ["c", "all"] }
+   |                        ^^^^^
+
+error: group `a` is in itself
+  --> hosts.toml:6:19
+   |
+ 6 | a = { children = ["a"] }
+   |                   ^^^
+
+error: groups are in each other in a circle: b > c > d > b
+  --> hosts.toml:9:19
+   |
+ 9 | d = { children = ["b", "e"] }
+   |                   ^^^
+"#
+    );
+}
+
+#[test]
+fn a_syntax_error_brings_no_errors_in_its_train() {
+    let said =
+        refused("[hosts]\na = { groups = \"web }\n[groups]\nsite = { children = [\"web\"] }\n");
+    assert!(said.contains("error: invalid basic string"), "{said}");
+    assert!(!said.contains("no group"), "{said}");
+}
+
+#[test]
+fn settings_that_are_wrong() {
+    assert_eq!(
+        refused(
+            r#"[connection]
+connect_timeout = "soon"
+strict_host_key_checking = "maybe"
+transport = "telnet"
+identity_file = 3
+server_alive_count_max = -1
+
+[hosts]
+a = { address = "10.0.0.1:22" }
+b = { address = "root@b" }
+c = { address = "" }
+d = { address = "[::1]", user = "a b" }
+"#
+        ),
+        r#"error: a duration is a number with a unit, such as "500ms", "30s", "5m" or "1h"
+  --> hosts.toml:2:19
+   |
+ 2 | connect_timeout = "soon"
+   |                   ^^^^^^
+
+error: `maybe` is not one of `yes`, `accept-new`, `no`, `ask`
+  --> hosts.toml:3:28
+   |
+ 3 | strict_host_key_checking = "maybe"
+   |                            ^^^^^^^
+
+error: `telnet` is not one of `ssh`, `local`
+  --> hosts.toml:4:13
+   |
+ 4 | transport = "telnet"
+   |             ^^^^^^^^
+
+error: expected a string or a list of strings, found an integer
+  --> hosts.toml:5:17
+   |
+ 5 | identity_file = 3
+   |                 ^
+
+error: -1 is not a count
+  --> hosts.toml:6:26
+   |
+ 6 | server_alive_count_max = -1
+   |                          ^^ 0 or more
+
+error: `10.0.0.1:22` is not a name or an address
+  --> hosts.toml:9:17
+   |
+ 9 | a = { address = "10.0.0.1:22" }
+   |                 ^^^^^^^^^^^^^
+   = help: a port stands apart: `port = 2222`
+
+error: `root@b` is not a name or an address
+   --> hosts.toml:10:17
+    |
+ 10 | b = { address = "root@b" }
+    |                 ^^^^^^^^
+    = help: the user stands apart: `user = "..."`
+
+error: "" is not a name or an address
+   --> hosts.toml:11:17
+    |
+ 11 | c = { address = "" }
+    |                 ^^
+
+error: "a b" is not a user name
+   --> hosts.toml:12:33
+    |
+ 12 | d = { address = "[::1]", user = "a b" }
+    |                                 ^^^^^
+"#
+    );
+}
+
+#[test]
+fn five_thousand_hosts() {
+    let mut text = String::from("[connection]\nuser = \"ops\"\n\n[hosts]\n");
+    for at in 0..5000 {
+        text.push_str(&format!(
+            "node{at:04} = {{ address = \"10.{}.{}.{}\", groups = [\"rack{}\", \"zone{}\"], vars = {{ id = {at} }} }}\n",
+            at / 2500, at / 250 % 250, at % 250, at / 40, at % 3
+        ));
+    }
+    text.push_str(
+        "[groups]\nfleet = { children = [\"zone0\", \"zone1\", \"zone2\"], vars = { tier = 1 } }\n",
+    );
+    let start = std::time::Instant::now();
+    let inventory = inventory(&text);
+    let loaded = start.elapsed();
+    let found = names(&inventory, "fleet:&zone1:!node4*:!rack1");
+    println!(
+        "loaded in {loaded:?}, with the pattern {:?}",
+        start.elapsed()
+    );
+    assert_eq!(found.split(' ').count(), 1319);
+}

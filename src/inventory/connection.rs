@@ -129,9 +129,13 @@ impl ConnectionSettings {
             "strict_host_key_checking" => self.strict_host_key_checking = Some(strictness(value)?),
             "server_alive_interval" => self.server_alive_interval = Some(duration(value)?),
             "server_alive_count_max" => {
-                let count = u32::try_from(value.integer()?).ok();
-                self.server_alive_count_max =
-                    Some(count.ok_or_else(|| value.expected("a count from 0 up"))?);
+                let number = value.integer()?;
+                let count = u32::try_from(number).map_err(|_| {
+                    Problem::new(format!("{number} is not a count"))
+                        .at(value.place.clone())
+                        .label("0 or more")
+                })?;
+                self.server_alive_count_max = Some(count);
             }
             "transport" => self.transport = Some(choice(value, &["ssh", "local"])?),
             _ => return Err(unknown(entry)),
