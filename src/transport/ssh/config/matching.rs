@@ -87,10 +87,11 @@ pub fn match_line(line: &Line, subject: &Subject<'_>, matters: bool) -> Result<M
         let name = name.to_ascii_lowercase();
         count += 1;
         if name == "all" {
-            if count > 1 || tokens.next().is_some() {
+            // OpenSSH lets one other condition stand before it, for the sake of `final all`.
+            if count > 2 || tokens.next().is_some() {
                 return Err(Problem::new("`all` stands alone in a `Match`").at(inside(token)));
             }
-            matched.applies = !negated;
+            matched.applies &= !negated;
             return Ok(matched);
         }
         if name == "final" || name == "canonical" {

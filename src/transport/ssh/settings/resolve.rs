@@ -2,7 +2,7 @@
 
 use super::identity::{self, KeyFile};
 use super::{Jump, StrictHostKeyChecking, Target};
-use crate::diagnostic::Problem;
+use crate::diagnostic::{Place, Problem};
 use crate::inventory::{ConnectionSettings, Host};
 use crate::transport::ssh::config::tokens::{Tokens, expand};
 use crate::transport::ssh::config::{Environment, HostConfig, Setting, SshConfig};
@@ -71,7 +71,9 @@ impl Resolver<'_> {
         let user = (above.user.clone())
             .or(value(&said.user))
             .unwrap_or_else(|| environment.user.clone());
-        let alias = above.host_key_alias.clone().or(value(&said.host_key_alias));
+        let alias = (above.host_key_alias.clone())
+            .or(value(&said.host_key_alias))
+            .map(|alias| alias.to_ascii_lowercase());
         let port_text = port.to_string();
         let uid = environment.uid.to_string();
         let home = environment.home.to_string_lossy();
@@ -90,20 +92,15 @@ impl Resolver<'_> {
         ];
         let identity_agent = self.agent(above, &said, &tokens)?;
         let identity_files = self.keys(name, above, &said, fallback_keys, &tokens)?;
-        let user_known_hosts_files = self.known_hosts(
+        let user_known_hosts_files = self.user_known_hosts(
             above.user_known_hosts_file.as_deref(),
             said.user_known_hosts_files.as_ref(),
-            Some(&tokens),
-            &environment.user_folder(),
-            ["known_hosts", "known_hosts2"],
+            &tokens,
         )?;
-        let global_known_hosts_files = self.known_hosts(
+        let global_known_hosts_files = self.global_known_hosts(
             above.global_known_hosts_file.as_deref(),
             said.global_known_hosts_files.as_ref(),
-            None,
-            &environment.system_folder,
-            ["ssh_known_hosts", "ssh_known_hosts2"],
-        )?;
+        );
         let jumps = jumps(
             above.proxy_jump.as_deref(),
             said.proxy_jump.as_ref(),
@@ -217,51 +214,53 @@ impl Resolver<'_> {
         })
     }
 
-    /// A path of a configuration file.
-    fn path(
-        &self,
-        setting: &Setting<String>,
-        tokens: Option<&Tokens<'_>>,
-    ) -> Result<PathBuf, Problem> {
-        let Some(path) = self.environment().expand_tilde(&setting.value) else {
-            return Err(
-                Problem::new(format!("nobody has the home folder of `{}`", setting.value))
-                    .at(setting.place.clone()),
-            );
-        };
-        match tokens {
-            None => Ok(PathBuf::from(path)),
-            Some(tokens) => expand(&path, tokens, Some(&self.environment().variables))
-                .map(PathBuf::from)
-                .map_err(|problem| Problem::new(problem).at(setting.place.clone())),
-        }
+    /// A path of a configuration file, with `~`, tokens and variables.
+    fn path(&self, text: &str, place: &Place, tokens: &Tokens<'_>) -> Result<PathBuf, Problem> {
+        let environment = self.environment();
+        let path = environment
+            .expand_tilde(text)
+            .ok_or_else(|| format!("nobody has the home folder of `{text}`"));
+        path.and_then(|path| expand(&path, tokens, Some(&environment.variables)))
+            .map(PathBuf::from)
+            .map_err(|problem| Problem::new(problem).at(place.clone()))
     }
 
-    fn known_hosts(
+    fn user_known_hosts(
         &self,
         above: Option<&[PathBuf]>,
         said: Said<'_, Vec<String>>,
-        tokens: Option<&Tokens<'_>>,
-        folder: &Path,
-        default: [&str; 2],
+        tokens: &Tokens<'_>,
     ) -> Result<Vec<PathBuf>, Problem> {
-        let none = |path: &Path| path.to_string_lossy().eq_ignore_ascii_case("none");
-        let mut files = match (above, said) {
+        let files = match (above, said) {
             (Some(files), _) => files.to_vec(),
-            (None, Some(setting)) => {
-                let path = |path: &String| {
-                    let setting = Setting {
-                        value: path.clone(),
-                        place: setting.place.clone(),
-                    };
-                    self.path(&setting, tokens)
-                };
-                setting.value.iter().map(path).collect::<Result<_, _>>()?
+            (None, Some(setting)) => (setting.value.iter())
+                .map(|path| self.path(path, &setting.place, tokens))
+                .collect::<Result<_, _>>()?,
+            (None, None) => {
+                let folder = self.environment().user_folder();
+                vec![folder.join("known_hosts"), folder.join("known_hosts2")]
             }
-            (None, None) => default.iter().map(|name| folder.join(name)).collect(),
         };
-        files.retain(|path| !none(path));
-        Ok(files)
+        Ok(without_none(files))
+    }
+
+    fn global_known_hosts(
+        &self,
+        above: Option<&[PathBuf]>,
+        said: Said<'_, Vec<String>>,
+    ) -> Vec<PathBuf> {
+        without_none(match (above, said) {
+            (Some(files), _) => files.to_vec(),
+            // OpenSSH takes these as they are, without tokens and `~`.
+            (None, Some(setting)) => setting.value.iter().map(PathBuf::from).collect(),
+            (None, None) => {
+                let folder = &self.environment().system_folder;
+                vec![
+                    folder.join("ssh_known_hosts"),
+                    folder.join("ssh_known_hosts2"),
+                ]
+            }
+        })
     }
 
     fn agent(
@@ -286,7 +285,7 @@ impl Resolver<'_> {
             (Some(text), _) => Ok(word(text).unwrap_or_else(|| Some(PathBuf::from(text)))),
             (None, Some(setting)) => match word(&setting.value) {
                 Some(agent) => Ok(agent),
-                None => self.path(setting, Some(tokens)).map(Some),
+                None => self.path(&setting.value, &setting.place, tokens).map(Some),
             },
             (None, None) => Ok(variable("SSH_AUTH_SOCK")),
         }
@@ -332,7 +331,7 @@ impl Resolver<'_> {
             .filter(|setting| !setting.value.eq_ignore_ascii_case("none"));
         let mut missing = None;
         for setting in wanted {
-            let path = self.path(setting, Some(tokens))?;
+            let path = self.path(&setting.value, &setting.place, tokens)?;
             match identity::check(&path).map_err(|problem| problem.at(setting.place.clone()))? {
                 KeyFile::Usable => keys.push(path),
                 // One file of settings often serves several machines, and names the keys of all.
@@ -351,6 +350,12 @@ impl Resolver<'_> {
             _ => Ok(keys),
         }
     }
+}
+
+/// `none` is no file.
+fn without_none(mut files: Vec<PathBuf>) -> Vec<PathBuf> {
+    files.retain(|path| !path.as_os_str().eq_ignore_ascii_case("none"));
+    files
 }
 
 fn value<T: Clone>(setting: &Option<Setting<T>>) -> Option<T> {
