@@ -1,3 +1,7 @@
-//! Parses the command line, calls the library, ends with its exit code.
+//! The program: everything is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(runner::cli::main())
+}

@@ -130,7 +130,10 @@ fn turn(
             scope,
         });
     }
-    let body = render_body(task.spec, &task.body, &lookup)?;
+    let body = match task.verbatim {
+        true => task.body.clone(),
+        false => render_body(task.spec, &task.body, &lookup)?,
+    };
     let mut env = Vec::new();
     for table in [&play.env, &task.env] {
         for entry in lookup.render_table(table)?.iter() {

@@ -1,3 +1,132 @@
-//! The command line: one file per subcommand, with its options and its `run`.
+//! The command line: one file per subcommand.
 
-pub mod inventory;
+mod adhoc;
+mod completions;
+mod exec;
+mod inventory;
+mod modules;
+mod options;
+mod perform;
+mod ping;
+mod play;
+mod prepare;
+mod prompt;
+mod signals;
+mod task;
+mod validate;
+
+use crate::diagnostic::{Problem, Problems};
+use crate::exit;
+use clap::{Parser, Subcommand};
+use std::io::Write;
+
+/// An agentless orchestration runner: an inventory, TOML playbooks, and SSH.
+#[derive(Debug, Parser)]
+#[command(name = "runner", version, max_term_width = 100, propagate_version = false)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Play a playbook
+    Play(play::Options),
+    /// Run one command on many hosts
+    Exec(exec::Options),
+    /// Run one module on many hosts
+    Task(task::Options),
+    /// Check that hosts can be reached and used
+    Ping(ping::Options),
+    /// Show hosts, groups and variables
+    Inventory(inventory::Command),
+    /// Check playbooks and inventory without connecting to anything
+    Validate(validate::Options),
+    /// Describe the modules
+    Modules(modules::Options),
+    /// Print a completion script for a shell
+    Completions(completions::Options),
+}
+
+/// Why a command was refused, and the exit code that says so.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    problems: Problems,
+    code: u8,
+}
+
+impl Refusal {
+    /// A pattern that matches no host.
+    fn no_hosts(problems: Problems) -> Self {
+        Self {
+            problems,
+            code: exit::NO_HOSTS,
+        }
+    }
+}
+
+impl From<Problems> for Refusal {
+    fn from(problems: Problems) -> Self {
+        let guarded = !problems.is_empty() && problems.iter().all(|problem| problem.guard);
+        Self {
+            problems,
+            code: if guarded { exit::GUARDED } else { exit::BAD_INPUT },
+        }
+    }
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Problems::from(problem).into()
+    }
+}
+
+impl From<crate::inventory::SelectError> for Refusal {
+    fn from(error: crate::inventory::SelectError) -> Self {
+        match error {
+            crate::inventory::SelectError::NoHost(problems) => Self::no_hosts(problems),
+            crate::inventory::SelectError::Bad(problems) => problems.into(),
+        }
+    }
+}
+
+/// The exit code of a command, or why it was refused.
+pub(crate) type Answer = Result<u8, Refusal>;
+
+/// Runs the program on this process's arguments. Answers its exit code.
+pub fn main() -> u8 {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            error.print().ok();
+            return if error.use_stderr() { exit::BAD_INPUT } else { exit::OK };
+        }
+    };
+    match dispatch(cli.command) {
+        Ok(code) => code,
+        Err(refusal) => {
+            let text = crate::ui::problems(&refusal.problems);
+            std::io::stderr().write_all(text.as_bytes()).ok();
+            refusal.code
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Answer {
+    match command {
+        Command::Play(options) => play::run(&options),
+        Command::Exec(options) => exec::run(&options),
+        Command::Task(options) => task::run(&options),
+        Command::Ping(options) => ping::run(&options),
+        Command::Inventory(options) => inventory::command(&options),
+        Command::Validate(options) => validate::run(&options),
+        Command::Modules(options) => modules::run(&options),
+        Command::Completions(options) => completions::run(&options),
+    }
+}
+
+/// Writes a text to standard output. A reader that has gone away is no error.
+fn print(text: &str) -> Answer {
+    std::io::stdout().write_all(text.as_bytes()).ok();
+    Ok(exit::OK)
+}

@@ -7,7 +7,7 @@ mod load;
 mod play;
 mod task;
 
-pub(crate) use load::cause;
+pub(crate) use load::{cause, over};
 pub use load::{find, load};
 pub use play::parse_play;
 pub use task::{one_task, parse_task};
@@ -140,6 +140,8 @@ pub struct Task {
     pub check_mode: Option<bool>,
     /// Its variables.
     pub vars: Table,
+    /// Its arguments are taken as they are: braces in an ad-hoc command are the host's business.
+    pub verbatim: bool,
 }
 
 impl Task {

@@ -62,6 +62,7 @@ pub fn parse_task(node: &Node, tags: &[String], problems: &mut Problems) -> Opti
         notify: list(table, "notify", problems),
         check_mode: flag(table, "check_mode", problems),
         vars: sub_table(table, "vars", problems),
+        verbatim: false,
     })
 }
 

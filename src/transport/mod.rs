@@ -6,9 +6,11 @@
 
 pub mod fake;
 pub mod local;
+mod route;
 pub mod ssh;
 
 use crate::inventory::Host;
+pub use route::Routes;
 use async_trait::async_trait;
 use std::fmt;
 use std::sync::Arc;

@@ -1,0 +1,65 @@
+//! What `exec`, `task` and `ping` have in common: one task, on the hosts of a pattern, without a playbook.
+
+use super::Answer;
+use super::options::{BecomeOptions, ConnectOptions, InventoryOptions, OutputOptions, RunOptions};
+use super::perform::{Manner, perform};
+use super::prepare::{Request, prepare};
+use crate::diagnostic::Source;
+use crate::document::Table;
+use crate::engine::Selection;
+use crate::playbook::{Play, Playbook, Privilege, Task};
+use std::path::PathBuf;
+
+/// The options of an ad-hoc command.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    inventory: InventoryOptions,
+    #[command(flatten)]
+    run: RunOptions,
+    #[command(flatten)]
+    rights: BecomeOptions,
+    #[command(flatten)]
+    connect: ConnectOptions,
+    #[command(flatten)]
+    output: OutputOptions,
+}
+
+/// Runs one task. `shows`: what it prints is the result, and not that it changed something.
+pub(super) fn run(pattern: &str, name: String, task: Task, options: &Options, shows: bool) -> Answer {
+    let source = Source::new("the pattern", pattern);
+    let play = Play {
+        name: name.clone(),
+        hosts: pattern.to_string(),
+        place: source.place(0..pattern.len()),
+        dir: PathBuf::from("."),
+        vars: Table::default(),
+        once: false,
+        serial: Vec::new(),
+        any_errors_fatal: false,
+        max_fail_percentage: None,
+        tags: Vec::new(),
+        privilege: Privilege::default(),
+        env: Table::default(),
+        tasks: vec![task],
+        handlers: Vec::new(),
+    };
+    let run = prepare(Request {
+        name,
+        playbook: Playbook {
+            path: PathBuf::new(),
+            plays: vec![play],
+        },
+        inventory: &options.inventory,
+        rights: &options.rights,
+        run: &options.run,
+        selection: Selection::default(),
+    })?;
+    let manner = Manner {
+        connect: &options.connect,
+        rights: &options.rights,
+        output: &options.output,
+        adhoc: shows,
+    };
+    perform(run, &manner)
+}

@@ -1,0 +1,21 @@
+//! `runner ping`: can the hosts be reached and used?
+
+use super::{Answer, adhoc};
+use crate::diagnostic::Source;
+use crate::{document, playbook};
+
+/// Check that hosts can be reached and used
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Hosts, as a pattern
+    #[arg(value_name = "PATTERN", default_value = "all")]
+    pattern: String,
+    #[command(flatten)]
+    common: adhoc::Options,
+}
+
+pub(super) fn run(options: &Options) -> Answer {
+    let node = document::parse(&Source::new("ping", "ping = {}"))?;
+    let task = playbook::one_task(&node)?;
+    adhoc::run(&options.pattern, "ping".to_string(), task, &options.common, false)
+}

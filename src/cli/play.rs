@@ -1,0 +1,90 @@
+//! `runner play`: plays a playbook.
+
+use super::options::{BecomeOptions, ConnectOptions, InventoryOptions, OutputOptions, RunOptions};
+use super::perform::{Manner, perform};
+use super::prepare::{Request, prepare};
+use super::{Answer, print};
+use crate::engine::{Run, Selection};
+use crate::playbook;
+use std::fmt::Write;
+
+/// Play a playbook
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Playbook: a file, or a name in playbooks/
+    #[arg(value_name = "PLAYBOOK")]
+    playbook: String,
+    /// Only tasks with one of these tags
+    #[arg(short, long, value_name = "TAG,...", value_delimiter = ',')]
+    tags: Vec<String>,
+    /// No task with one of these tags
+    #[arg(long, value_name = "TAG,...", value_delimiter = ',')]
+    skip_tags: Vec<String>,
+    /// Begin at the task with this name
+    #[arg(long, value_name = "NAME")]
+    start_at_task: Option<String>,
+    /// List the hosts of each play, and do nothing
+    #[arg(long)]
+    list_hosts: bool,
+    /// List the tasks of each play, and do nothing
+    #[arg(long)]
+    list_tasks: bool,
+    #[command(flatten)]
+    inventory: InventoryOptions,
+    #[command(flatten)]
+    run: RunOptions,
+    #[command(flatten)]
+    rights: BecomeOptions,
+    #[command(flatten)]
+    connect: ConnectOptions,
+    #[command(flatten)]
+    output: OutputOptions,
+}
+
+pub(super) fn run(options: &Options) -> Answer {
+    let path = playbook::find(&options.playbook)?;
+    let run = prepare(Request {
+        name: path.display().to_string(),
+        playbook: playbook::load(&path)?,
+        inventory: &options.inventory,
+        rights: &options.rights,
+        run: &options.run,
+        selection: Selection {
+            tags: options.tags.clone(),
+            skip_tags: options.skip_tags.clone(),
+            start_at: options.start_at_task.clone(),
+        },
+    })?;
+    if options.list_hosts || options.list_tasks {
+        return print(&listing(&run, options.list_hosts, options.list_tasks));
+    }
+    let manner = Manner {
+        connect: &options.connect,
+        rights: &options.rights,
+        output: &options.output,
+        adhoc: false,
+    };
+    perform(run, &manner)
+}
+
+fn listing(run: &Run, hosts: bool, tasks: bool) -> String {
+    let mut text = String::new();
+    for (play, names) in &run.plays {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{} [{}]: {} hosts", play.name, play.hosts, names.len());
+        if hosts {
+            for name in names {
+                let _ = writeln!(text, "  {name}");
+            }
+        }
+        let chosen = play.tasks.iter().filter(|task| run.options.selection.takes(&task.tags));
+        for task in chosen.filter(|_| tasks) {
+            let tags = match task.tags.is_empty() {
+                true => String::new(),
+                false => format!("  [{}]", task.tags.join(", ")),
+            };
+            let _ = writeln!(text, "  {}: {}{tags}", task.spec.name, task.title());
+        }
+    }
+    text
+}

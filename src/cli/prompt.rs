@@ -1,0 +1,88 @@
+//! Questions to the operator on the terminal.
+
+use crate::diagnostic::Problem;
+use crate::transport::ssh::{HostKeyPrompt, NewKey, Prompt};
+use std::io::{BufRead, BufReader, IsTerminal, Write};
+use std::sync::Arc;
+
+/// The passwords of a run. They live in memory only.
+#[derive(Default)]
+pub(super) struct Passwords {
+    pub password: Option<String>,
+    pub become_password: Option<String>,
+}
+
+impl Passwords {
+    /// Asks for what was requested with `--ask-pass` and `--ask-become-pass`.
+    pub fn ask(login: bool, rights: bool) -> Result<Self, Problem> {
+        let ask = |wanted: bool, question: &str| -> Result<Option<String>, Problem> {
+            if !wanted {
+                return Ok(None);
+            }
+            rpassword::prompt_password(question).map(Some).map_err(|error| {
+                Problem::new(format!("cannot ask for a password: {error}"))
+                    .help("--ask-pass and --ask-become-pass need a terminal")
+            })
+        };
+        let password = ask(login, "SSH password: ")?;
+        let become_password = match ask(rights, "sudo password [as SSH password]: ")? {
+            Some(text) if text.is_empty() && password.is_some() => password.clone(),
+            other => other,
+        };
+        Ok(Self {
+            password,
+            become_password,
+        })
+    }
+}
+
+/// Asks about new host keys, where there is a terminal.
+pub(super) fn host_keys() -> Option<Arc<dyn HostKeyPrompt>> {
+    terminal().then(|| Arc::new(Terminal) as Arc<dyn HostKeyPrompt>)
+}
+
+/// Asks for the passphrases of keys, where there is a terminal.
+pub(super) fn passphrases() -> Option<Arc<dyn Prompt>> {
+    terminal().then(|| Arc::new(Terminal) as Arc<dyn Prompt>)
+}
+
+fn terminal() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+struct Terminal;
+
+impl HostKeyPrompt for Terminal {
+    fn ask(&self, keys: &[NewKey]) -> bool {
+        let mut text = String::from("\nThe keys of these hosts are not known yet:\n\n");
+        let width = keys.iter().map(|key| key.host.len()).max().unwrap_or(0);
+        for key in keys {
+            let (host, address) = (&key.host, &key.address);
+            text.push_str(&format!("  {host:width$}  {address}  {} {}\n", key.algorithm, key.fingerprint));
+        }
+        text.push_str("\nTrust them all, and note them in known_hosts? (yes/no) ");
+        say(&text);
+        let mut answer = String::new();
+        let Ok(terminal) = std::fs::File::open("/dev/tty") else {
+            return false;
+        };
+        BufReader::new(terminal).read_line(&mut answer).is_ok() && answer.trim() == "yes"
+    }
+}
+
+impl Prompt for Terminal {
+    fn passphrase(&self, key: &std::path::Path, again: bool) -> Option<String> {
+        if again {
+            say("That passphrase is wrong.\n");
+        }
+        rpassword::prompt_password(format!("Passphrase for {}: ", key.display()))
+            .ok()
+            .filter(|text| !text.is_empty())
+    }
+}
+
+fn say(text: &str) {
+    let mut terminal = std::io::stderr().lock();
+    terminal.write_all(text.as_bytes()).ok();
+    terminal.flush().ok();
+}
