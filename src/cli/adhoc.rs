@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 /// The options of an ad-hoc command.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Options {
+pub(crate) struct AdhocOptions {
     #[command(flatten)]
     inventory: InventoryOptions,
     #[command(flatten)]
@@ -26,7 +26,7 @@ pub(crate) struct Options {
 }
 
 /// Runs one task. `shows`: what it prints is the result, and not that it changed something.
-pub(super) fn run(pattern: &str, name: String, task: Task, options: &Options, shows: bool) -> Answer {
+pub(super) fn run(pattern: &str, name: String, task: Task, options: &AdhocOptions, shows: bool) -> Answer {
     let source = Source::new("the pattern", pattern);
     let play = Play {
         name: name.clone(),

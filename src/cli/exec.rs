@@ -26,7 +26,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DURATION")]
     timeout: Option<String>,
     #[command(flatten)]
-    common: adhoc::Options,
+    common: adhoc::AdhocOptions,
 }
 
 pub(super) fn run(options: &Options) -> Answer {

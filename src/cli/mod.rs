@@ -39,13 +39,21 @@ enum Command {
     /// Check that hosts can be reached and used
     Ping(ping::Options),
     /// Show hosts, groups and variables
-    Inventory(inventory::Command),
+    Inventory(InventoryCommand),
     /// Check playbooks and inventory without connecting to anything
     Validate(validate::Options),
     /// Describe the modules
     Modules(modules::Options),
     /// Print a completion script for a shell
     Completions(completions::Options),
+}
+
+#[derive(Debug, clap::Args)]
+struct InventoryCommand {
+    #[command(flatten)]
+    show: inventory::Options,
+    #[command(flatten)]
+    hosts: options::InventoryOptions,
 }
 
 /// Why a command was refused, and the exit code that says so.
@@ -105,7 +113,7 @@ pub fn main() -> u8 {
     match dispatch(cli.command) {
         Ok(code) => code,
         Err(refusal) => {
-            let text = crate::ui::problems(&refusal.problems);
+            let text = refusal.problems.to_string();
             std::io::stderr().write_all(text.as_bytes()).ok();
             refusal.code
         }
@@ -118,10 +126,19 @@ fn dispatch(command: Command) -> Answer {
         Command::Exec(options) => exec::run(&options),
         Command::Task(options) => task::run(&options),
         Command::Ping(options) => ping::run(&options),
-        Command::Inventory(options) => inventory::command(&options),
+        Command::Inventory(options) => show_inventory(&options),
         Command::Validate(options) => validate::run(&options),
         Command::Modules(options) => modules::run(&options),
         Command::Completions(options) => completions::run(&options),
+    }
+}
+
+fn show_inventory(command: &InventoryCommand) -> Answer {
+    let inventory = command.hosts.load()?;
+    match inventory::run(&inventory, &command.show, &mut std::io::stdout()) {
+        Err(inventory::Error::Select(error)) => Err(error.into()),
+        // A reader that has gone away is no error.
+        Ok(()) | Err(inventory::Error::Write(_)) => Ok(exit::OK),
     }
 }
 
@@ -129,4 +146,14 @@ fn dispatch(command: Command) -> Answer {
 fn print(text: &str) -> Answer {
     std::io::stdout().write_all(text.as_bytes()).ok();
     Ok(exit::OK)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_option_is_declared_soundly() {
+        super::Cli::command().debug_assert();
+    }
 }

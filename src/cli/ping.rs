@@ -11,7 +11,7 @@ pub(crate) struct Options {
     #[arg(value_name = "PATTERN", default_value = "all")]
     pattern: String,
     #[command(flatten)]
-    common: adhoc::Options,
+    common: adhoc::AdhocOptions,
 }
 
 pub(super) fn run(options: &Options) -> Answer {

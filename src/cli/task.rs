@@ -18,7 +18,7 @@ pub(crate) struct Options {
     #[arg(value_name = "TOML", required = true)]
     task: Vec<String>,
     #[command(flatten)]
-    common: adhoc::Options,
+    common: adhoc::AdhocOptions,
 }
 
 pub(super) fn run(options: &Options) -> Answer {
