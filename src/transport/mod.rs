@@ -58,6 +58,20 @@ pub trait Input: Send {
 pub trait Output: Send {
     /// The next piece; `None` when nothing follows. Without an [`Chunk::Exit`] before that the outcome is unknown.
     async fn next(&mut self) -> Option<Chunk>;
+
+    /// Why the output has ended, once [`Output::next`] has answered `None`.
+    fn ending(&self) -> Ending;
+}
+
+/// Why nothing follows on an output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// The command has ended, and how was said.
+    Exited,
+    /// The host has refused to start the command: it has certainly not run.
+    NotStarted(String),
+    /// The command may run on, have ended, or never have started. The cause in one line.
+    Lost(String),
 }
 
 /// A piece of what a command says.

@@ -2,7 +2,7 @@
 
 use super::client::Shared;
 use super::pool::Slot;
-use crate::transport::{Chunk, Exit, Input, Lost, Output};
+use crate::transport::{Chunk, Ending, Exit, Input, Lost, Output};
 use async_trait::async_trait;
 use russh::client::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
@@ -102,6 +102,9 @@ pub(super) struct ChannelOutput {
     line: Option<Arc<Line>>,
     exited: bool,
     eof: bool,
+    /// The server has refused to start the command.
+    refused: bool,
+    ending: Ending,
 }
 
 impl ChannelOutput {
@@ -111,7 +114,24 @@ impl ChannelOutput {
             line: Some(line),
             exited: false,
             eof: false,
+            refused: false,
+            ending: Ending::Exited,
         }
+    }
+
+    async fn finish(&mut self) {
+        let Some(line) = self.line.take() else { return };
+        self.ending = if self.exited {
+            Ending::Exited
+        } else if self.refused {
+            Ending::NotStarted("the server refuses to run commands".into())
+        } else if *line.closed.borrow() {
+            Ending::Lost(
+                "the server closed the channel without saying how the command ended".into(),
+            )
+        } else {
+            Ending::Lost(line.shared.ended().await)
+        };
     }
 
     async fn message(&mut self) -> Option<ChannelMsg> {
@@ -143,11 +163,19 @@ impl Output for ChannelOutput {
                     return Some(Chunk::Exit(Exit::Signal(signal(&signal_name))));
                 }
                 Some(ChannelMsg::Eof) => self.eof = true,
-                Some(ChannelMsg::Close) | None => self.line = None,
+                Some(ChannelMsg::Failure) => {
+                    self.refused = true;
+                    self.finish().await;
+                }
+                Some(ChannelMsg::Close) | None => self.finish().await,
                 Some(_) => {}
             }
         }
         None
+    }
+
+    fn ending(&self) -> Ending {
+        self.ending.clone()
     }
 }
 
