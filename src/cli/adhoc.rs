@@ -26,7 +26,13 @@ pub(crate) struct AdhocOptions {
 }
 
 /// Runs one task. `shows`: what it prints is the result, and not that it changed something.
-pub(super) fn run(pattern: &str, name: String, task: Task, options: &AdhocOptions, shows: bool) -> Answer {
+pub(super) fn run(
+    pattern: &str,
+    name: String,
+    task: Task,
+    options: &AdhocOptions,
+    shows: bool,
+) -> Answer {
     let source = Source::new("the pattern", pattern);
     let play = Play {
         name: name.clone(),

@@ -32,7 +32,11 @@ pub(crate) struct Options {
 pub(super) fn run(options: &Options) -> Answer {
     let (module, text, value) = match &options.shell {
         Some(text) => ("shell", text.clone(), Data::String(text.clone())),
-        None => ("command", crate::modules::shell::join(&options.command), words(&options.command)),
+        None => (
+            "command",
+            crate::modules::shell::join(&options.command),
+            words(&options.command),
+        ),
     };
     let source = Source::new("the command", text.clone());
     let place = source.place(0..text.len());

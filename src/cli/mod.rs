@@ -17,12 +17,18 @@ mod validate;
 
 use crate::diagnostic::{Problem, Problems};
 use crate::exit;
+use crate::ui;
 use clap::{Parser, Subcommand};
 use std::io::Write;
 
 /// An agentless orchestration runner: an inventory, TOML playbooks, and SSH.
 #[derive(Debug, Parser)]
-#[command(name = "runner", version, max_term_width = 100, propagate_version = false)]
+#[command(
+    name = "runner",
+    version,
+    max_term_width = 100,
+    propagate_version = false
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -78,7 +84,11 @@ impl From<Problems> for Refusal {
         let guarded = !problems.is_empty() && problems.iter().all(|problem| problem.guard);
         Self {
             problems,
-            code: if guarded { exit::GUARDED } else { exit::BAD_INPUT },
+            code: if guarded {
+                exit::GUARDED
+            } else {
+                exit::BAD_INPUT
+            },
         }
     }
 }
@@ -107,13 +117,19 @@ pub fn main() -> u8 {
         Ok(cli) => cli,
         Err(error) => {
             error.print().ok();
-            return if error.use_stderr() { exit::BAD_INPUT } else { exit::OK };
+            return if error.use_stderr() {
+                exit::BAD_INPUT
+            } else {
+                exit::OK
+            };
         }
     };
     match dispatch(cli.command) {
         Ok(code) => code,
         Err(refusal) => {
-            let text = refusal.problems.to_string();
+            let terminal = ui::Terminal::detect();
+            let style = terminal.style(ui::Color::Auto, terminal.err);
+            let text = ui::diagnostic::problems(&refusal.problems, style);
             std::io::stderr().write_all(text.as_bytes()).ok();
             refusal.code
         }

@@ -61,7 +61,13 @@ fn page(spec: &Spec) -> String {
         if arg.name == spec.bare {
             notes.push("can be given bare".to_string());
         }
-        let _ = write!(text, "  {}  ({})\n      {}\n", arg.name, notes.join(", "), arg.doc);
+        let _ = write!(
+            text,
+            "  {}  ({})\n      {}\n",
+            arg.name,
+            notes.join(", "),
+            arg.doc
+        );
     }
     let _ = write!(text, "\nExample\n\n{}\n", spec.example.trim_matches('\n'));
     text

@@ -13,7 +13,13 @@ use std::time::Duration;
 #[command(next_help_heading = "Hosts")]
 pub(crate) struct InventoryOptions {
     /// Inventory file, folder or script; can be repeated
-    #[arg(short, long, value_name = "PATH", default_value = "inventory", env = "RUNNER_INVENTORY")]
+    #[arg(
+        short,
+        long,
+        value_name = "PATH",
+        default_value = "inventory",
+        env = "RUNNER_INVENTORY"
+    )]
     pub inventory: Vec<PathBuf>,
     /// Only these hosts, as a pattern: `bookies`, `all:!managers`, `web[01:05]`
     #[arg(short, long, value_name = "PATTERN")]
@@ -156,12 +162,17 @@ fn extra(text: &str) -> Result<Table, Problems> {
     let source = Source::new("-e", text);
     let all = source.place(0..text.len());
     let Some((key, value)) = text.split_once('=') else {
-        return Err(Problem::new("a variable is given as key=value, or as @file")
-            .at(all)
-            .into());
+        return Err(
+            Problem::new("a variable is given as key=value, or as @file")
+                .at(all)
+                .into(),
+        );
     };
     let identifier = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    if key.is_empty() || !key.chars().all(identifier) || key.starts_with(|c: char| c.is_ascii_digit()) {
+    if key.is_empty()
+        || !key.chars().all(identifier)
+        || key.starts_with(|c: char| c.is_ascii_digit())
+    {
         return Err(Problem::new(format!("`{key}` is no name for a variable"))
             .at(source.place(0..key.len()))
             .help("use letters, digits and `_`")
@@ -189,7 +200,8 @@ fn typed(value: &str, place: &crate::diagnostic::Place) -> Result<Node, Problems
         _ => {}
     }
     let digits = value.strip_prefix('-').unwrap_or(value);
-    let number = digits == "0" || !digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit());
+    let number =
+        digits == "0" || !digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit());
     if !digits.is_empty()
         && number
         && let Ok(number) = value.parse()

@@ -33,7 +33,7 @@ pub(super) fn perform(mut run: Run, manner: &Manner<'_>) -> Answer {
             password: shown.password,
             ..options
         }),
-        local: LocalTransport::new(),
+        local: LocalTransport,
     });
     raise_descriptors();
     let renderer = ui::renderer(ui::Options {
@@ -106,7 +106,8 @@ fn start_log(output: &OutputOptions) -> Result<(), Problem> {
             crate::playbook::cause(&error)
         ))
     })?;
-    let level = std::env::var("RUNNER_LOG").unwrap_or_else(|_| "runner=debug,russh=info".to_string());
+    let level =
+        std::env::var("RUNNER_LOG").unwrap_or_else(|_| "runner=debug,russh=info".to_string());
     let filter = tracing_subscriber::EnvFilter::try_new(&level).map_err(|error| {
         Problem::new(format!("RUNNER_LOG: {error}")).help("for example RUNNER_LOG=runner=trace")
     })?;

@@ -17,5 +17,11 @@ pub(crate) struct Options {
 pub(super) fn run(options: &Options) -> Answer {
     let node = document::parse(&Source::new("ping", "ping = {}"))?;
     let task = playbook::one_task(&node)?;
-    adhoc::run(&options.pattern, "ping".to_string(), task, &options.common, false)
+    adhoc::run(
+        &options.pattern,
+        "ping".to_string(),
+        task,
+        &options.common,
+        false,
+    )
 }

@@ -71,13 +71,22 @@ fn listing(run: &Run, hosts: bool, tasks: bool) -> String {
     let mut text = String::new();
     for (play, names) in &run.plays {
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{} [{}]: {} hosts", play.name, play.hosts, names.len());
+        let _ = writeln!(
+            text,
+            "{} [{}]: {} hosts",
+            play.name,
+            play.hosts,
+            names.len()
+        );
         if hosts {
             for name in names {
                 let _ = writeln!(text, "  {name}");
             }
         }
-        let chosen = play.tasks.iter().filter(|task| run.options.selection.takes(&task.tags));
+        let chosen = play
+            .tasks
+            .iter()
+            .filter(|task| run.options.selection.takes(&task.tags));
         for task in chosen.filter(|_| tasks) {
             let tags = match task.tags.is_empty() {
                 true => String::new(),

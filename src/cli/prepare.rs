@@ -81,7 +81,8 @@ pub(super) fn prepare(request: Request<'_>) -> Result<Run, Refusal> {
             diff: request.run.diff,
             forks: request.run.forks as usize,
             privilege: Privilege {
-                become_: (request.rights.become_ || request.rights.become_user.is_some()).then_some(true),
+                become_: (request.rights.become_ || request.rights.become_user.is_some())
+                    .then_some(true),
                 user: request.rights.become_user.clone(),
             },
             become_password: None,
@@ -92,8 +93,8 @@ pub(super) fn prepare(request: Request<'_>) -> Result<Run, Refusal> {
 }
 
 fn hosts(play: &Play, inventory: &Inventory) -> Result<Vec<Arc<Host>>, SelectError> {
-    let pattern =
-        Pattern::parse(&play.hosts, &play.place).map_err(|problem| SelectError::Bad(problem.into()))?;
+    let pattern = Pattern::parse(&play.hosts, &play.place)
+        .map_err(|problem| SelectError::Bad(problem.into()))?;
     inventory.select(&pattern)
 }
 
@@ -102,7 +103,11 @@ fn within(hosts: Vec<Arc<Host>>, limit: Option<&[Arc<Host>]>) -> Vec<String> {
         limit.map(|limit| limit.iter().map(|host| host.name.as_str()).collect());
     hosts
         .iter()
-        .filter(|host| allowed.as_ref().is_none_or(|allowed| allowed.contains(host.name.as_str())))
+        .filter(|host| {
+            allowed
+                .as_ref()
+                .is_none_or(|allowed| allowed.contains(host.name.as_str()))
+        })
         .map(|host| host.name.clone())
         .collect()
 }
@@ -157,9 +162,16 @@ fn world(
 /// Tags and the task to start at must exist somewhere, or they are misspelt.
 fn check_selection(plays: &[(Play, Vec<String>)], selection: &Selection, problems: &mut Problems) {
     let tasks: Vec<&Task> = plays.iter().flat_map(|(play, _)| &play.tasks).collect();
-    let known: HashSet<&str> = tasks.iter().flat_map(|task| &task.tags).map(String::as_str).collect();
+    let known: HashSet<&str> = tasks
+        .iter()
+        .flat_map(|task| &task.tags)
+        .map(String::as_str)
+        .collect();
     let special = ["all", "tagged", "untagged", "always", "never"];
-    for (option, tags) in [("--tags", &selection.tags), ("--skip-tags", &selection.skip_tags)] {
+    for (option, tags) in [
+        ("--tags", &selection.tags),
+        ("--skip-tags", &selection.skip_tags),
+    ] {
         for tag in tags {
             if !known.contains(tag.as_str()) && !special.contains(&tag.as_str()) {
                 problems.push(

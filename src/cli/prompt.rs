@@ -19,10 +19,12 @@ impl Passwords {
             if !wanted {
                 return Ok(None);
             }
-            rpassword::prompt_password(question).map(Some).map_err(|error| {
-                Problem::new(format!("cannot ask for a password: {error}"))
-                    .help("--ask-pass and --ask-become-pass need a terminal")
-            })
+            rpassword::prompt_password(question)
+                .map(Some)
+                .map_err(|error| {
+                    Problem::new(format!("cannot ask for a password: {error}"))
+                        .help("--ask-pass and --ask-become-pass need a terminal")
+                })
         };
         let password = ask(login, "SSH password: ")?;
         let become_password = match ask(rights, "sudo password [as SSH password]: ")? {
@@ -58,7 +60,10 @@ impl HostKeyPrompt for Terminal {
         let width = keys.iter().map(|key| key.host.len()).max().unwrap_or(0);
         for key in keys {
             let (host, address) = (&key.host, &key.address);
-            text.push_str(&format!("  {host:width$}  {address}  {} {}\n", key.algorithm, key.fingerprint));
+            text.push_str(&format!(
+                "  {host:width$}  {address}  {} {}\n",
+                key.algorithm, key.fingerprint
+            ));
         }
         text.push_str("\nTrust them all, and note them in known_hosts? (yes/no) ");
         say(&text);

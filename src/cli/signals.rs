@@ -17,7 +17,11 @@ pub(super) async fn watch(stop: watch::Sender<bool>, events: Events) {
         return;
     };
     let name = next(&mut int, &mut term, &mut hup).await;
-    events.send(Event::Interrupted { signal: name.to_string() }).ok();
+    events
+        .send(Event::Interrupted {
+            signal: name.to_string(),
+        })
+        .ok();
     stop.send(true).ok();
     drop(events);
     let name = next(&mut int, &mut term, &mut hup).await;

@@ -34,7 +34,11 @@ pub(super) fn run(options: &Options) -> Answer {
         }
     }
     if !problems.is_empty() {
-        let code = if code == exit::OK { exit::BAD_INPUT } else { code };
+        let code = if code == exit::OK {
+            exit::BAD_INPUT
+        } else {
+            code
+        };
         return Err(Refusal { problems, code });
     }
     let inventory = options.inventory.load()?;
@@ -59,13 +63,19 @@ fn one(path: &std::path::Path, options: &Options) -> Result<(), Refusal> {
 
 fn paths(named: &[String], problems: &mut Problems) -> Vec<PathBuf> {
     if !named.is_empty() {
-        return named.iter().filter_map(|name| problems.note(playbook::find(name))).collect();
+        return named
+            .iter()
+            .filter_map(|name| problems.note(playbook::find(name)))
+            .collect();
     }
     let mut paths: Vec<PathBuf> = std::fs::read_dir("playbooks")
         .into_iter()
         .flatten()
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "toml")
+        })
         .collect();
     paths.sort();
     if paths.is_empty() {

@@ -3,7 +3,7 @@
 use super::message::{self, Cutter, Said, Step};
 use crate::modules::Done;
 use crate::modules::shell::quote;
-use crate::transport::{Chunk, Connection, Exit, Output, Process};
+use crate::transport::{Chunk, Connection, Ending, Exit, Output, Process};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
@@ -192,8 +192,9 @@ impl Shell<'_> {
             // The shell is about to end by itself; this spares the server an open input.
             process.input.end().await.ok();
         }
+        let reply = self.reply(streams, why, process.output.ending());
         drain(process.output);
-        self.reply(streams, why)
+        reply
     }
 
     /// Whether every step that will run has ended, on both streams.
@@ -212,7 +213,7 @@ impl Shell<'_> {
         count == self.needed.len() || count.checked_sub(1).is_some_and(failed)
     }
 
-    fn reply(&self, streams: Streams, why: Option<Trouble>) -> Reply {
+    fn reply(&self, streams: Streams, why: Option<Trouble>, ending: Ending) -> Reply {
         let answers: Vec<Done> = streams
             .out
             .done
@@ -234,7 +235,7 @@ impl Shell<'_> {
             Some(Trouble::Stopped { .. }) if ended => Some(Trouble::Stopped { left: None }),
             Some(why) => Some(why),
             None => Some(match streams.code {
-                None => Trouble::Lost("the connection was lost".to_string()),
+                None => lost(ending),
                 Some(_) if streams.out.pid.is_none() => {
                     Trouble::NoShell(no_shell(&streams.err.noise, &streams.out.noise))
                 }
@@ -242,6 +243,15 @@ impl Shell<'_> {
             }),
         };
         Reply { answers, trouble }
+    }
+}
+
+/// Why an output ended without an exit code.
+pub fn lost(ending: Ending) -> Trouble {
+    match ending {
+        Ending::NotStarted(why) => Trouble::NotStarted(why),
+        Ending::Lost(why) => Trouble::Lost(why),
+        Ending::Exited => Trouble::Lost("the connection was lost".to_string()),
     }
 }
 

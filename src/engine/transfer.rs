@@ -2,7 +2,7 @@
 
 use super::exchange::{self, Identity, Terms, Trouble};
 use crate::modules::shell::quote;
-use crate::transport::{Chunk, Connection, Exit, Output};
+use crate::transport::{Chunk, Connection, Ending, Exit, Output};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -62,15 +62,15 @@ pub(super) async fn upload(
     }
     process.input.end().await.ok();
     let stopped = *terms.stop.borrow();
-    match ended.await.ok().flatten() {
+    let lost = || Error::Trouble(Trouble::Lost("the connection was lost".into()));
+    let ended = ended.await.map_err(|_| lost())?;
+    match ended.exit {
         _ if stopped => Err(Error::Trouble(Trouble::Stopped { left: None })),
-        None => Err(Error::Trouble(Trouble::Lost(
-            "the connection was lost".into(),
-        ))),
-        Some((Exit::Code(0), _, _)) => Ok(()),
-        Some((_, _, complaint)) => Err(Error::Failed(format!(
+        None => Err(Error::Trouble(exchange::lost(ended.ending))),
+        Some(Exit::Code(0)) => Ok(()),
+        Some(_) => Err(Error::Failed(format!(
             "cannot write {to}: {}",
-            last_line(&complaint)
+            last_line(&ended.complaint)
         ))),
     }
 }
@@ -136,16 +136,27 @@ pub(super) async fn fetch(
     Ok(())
 }
 
-async fn collect(mut output: Box<dyn Output>) -> Option<(Exit, Vec<u8>, Vec<u8>)> {
-    let (mut exit, mut out, mut err) = (None, Vec::new(), Vec::new());
+/// How a channel that only takes bytes came to its end.
+struct Ended {
+    exit: Option<Exit>,
+    complaint: Vec<u8>,
+    ending: Ending,
+}
+
+async fn collect(mut output: Box<dyn Output>) -> Ended {
+    let (mut exit, mut complaint) = (None, Vec::new());
     while let Some(chunk) = output.next().await {
         match chunk {
-            Chunk::Stdout(bytes) => out.extend(bytes),
-            Chunk::Stderr(bytes) => err.extend(bytes),
+            Chunk::Stdout(_) => {}
+            Chunk::Stderr(bytes) => complaint.extend(bytes),
             Chunk::Exit(status) => exit = Some(status),
         }
     }
-    exit.map(|exit| (exit, out, err))
+    Ended {
+        exit,
+        complaint,
+        ending: output.ending(),
+    }
 }
 
 fn last_line(complaint: &[u8]) -> String {

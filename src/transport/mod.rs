@@ -10,8 +10,8 @@ mod route;
 pub mod ssh;
 
 use crate::inventory::Host;
-pub use route::Routes;
 use async_trait::async_trait;
+pub use route::Routes;
 use std::fmt;
 use std::sync::Arc;
 
