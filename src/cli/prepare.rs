@@ -124,6 +124,11 @@ fn world(
         .map(|host| HostVariables {
             name: host.name.clone(),
             groups: host.groups.clone(),
+            address: host
+                .connection
+                .address
+                .clone()
+                .unwrap_or_else(|| host.name.clone()),
             vars: inventory
                 .variables(&host.name)
                 .into_iter()

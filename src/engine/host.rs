@@ -208,7 +208,10 @@ impl HostRun {
     }
 
     fn scope(&self, work: &Work) -> Scope {
-        Scope::new(&self.context.world, self.name(), &work.scope)
+        let mut scope = Scope::new(&self.context.world, self.name(), &work.scope);
+        // Under --check not every task produces what it would register: then what needs it is skipped.
+        scope.ahead = self.context.options.check;
+        scope
     }
 
     async fn task(

@@ -20,6 +20,7 @@ use std::sync::{Arc, RwLock};
 /// The names that the runner provides, for suggestions and documentation.
 pub const BUILTIN: &[&str] = &[
     "inventory_hostname",
+    "address",
     "group_names",
     "groups",
     "hostvars",
@@ -37,6 +38,8 @@ pub struct HostVariables {
     pub name: String,
     /// The groups it is in, without `all`.
     pub groups: Vec<String>,
+    /// The name or address to dial; `address`, unless a variable has that name.
+    pub address: String,
     /// Its variables, with those of its groups already below them.
     pub vars: Table,
 }
@@ -70,7 +73,7 @@ impl World {
                 .into_iter()
                 .map(|host| (host.name.clone(), Arc::new(host)))
                 .collect(),
-            groups: groups.into_iter().collect(),
+            groups: minijinja::Value::from_pairs(groups),
             extra,
             produced,
             check,

@@ -282,7 +282,7 @@ impl Lookup {
         if scope.ahead && scope.world.produced.contains(name) {
             return Some(self.later(name));
         }
-        None
+        (name == "address").then(|| Value::from(scope.host.address.clone()))
     }
 
     fn builtin(&self, name: &str) -> Option<Value> {
