@@ -4,7 +4,7 @@ use crate::document::{Data, Node};
 use crate::inventory::{Host, Inventory, Pattern, SelectError, Variable};
 use crate::ui::escape::escape_str;
 use crate::ui::words::Count;
-use crate::vars::{HostVariables, Lookup, PlayScope, Scope, Trouble, World, is_template};
+use crate::vars::{Lookup, PlayScope, Scope, Trouble, World, is_template};
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
 use std::fmt;
@@ -362,13 +362,8 @@ struct Renderer(Lookup);
 
 impl Renderer {
     fn new(inventory: &Inventory, host: &Host) -> Self {
-        let hosts = inventory.hosts().iter().map(|host| HostVariables {
-            name: host.name.clone(),
-            groups: host.groups.clone(),
-            vars: inventory.variable_table(&host.name),
-        });
         let world = World::new(
-            hosts.collect(),
+            super::prepare::host_variables(inventory),
             inventory.group_lists(),
             crate::document::Table::default(),
             HashSet::new(),

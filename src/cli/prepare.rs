@@ -51,7 +51,7 @@ pub(super) fn prepare(request: Request<'_>) -> Result<Run, Refusal> {
     let world = Arc::new(world(&inventory, &plays, extra, request.run.check));
     check_selection(&plays, &request.selection, &mut problems);
     for (play, hosts) in &plays {
-        check(play, hosts, &world, &mut problems);
+        check(play, hosts, &world, &request.selection, &mut problems);
     }
     if !problems.is_empty() {
         problems.extend(missing);
@@ -112,42 +112,27 @@ fn within(hosts: Vec<Arc<Host>>, limit: Option<&[Arc<Host>]>) -> Vec<String> {
         .collect()
 }
 
+/// What each host's variables are made of.
+pub(super) fn host_variables(inventory: &Inventory) -> Vec<HostVariables> {
+    let variables = |host: &Arc<Host>| HostVariables {
+        name: host.name.clone(),
+        groups: host.groups.clone(),
+        address: host
+            .connection
+            .address
+            .clone()
+            .unwrap_or_else(|| host.name.clone()),
+        vars: inventory.variable_table(&host.name),
+    };
+    inventory.hosts().iter().map(variables).collect()
+}
+
 fn world(
     inventory: &Inventory,
     plays: &[(Play, Vec<String>)],
     extra: crate::document::Table,
     check: bool,
 ) -> World {
-    let hosts = inventory
-        .hosts()
-        .iter()
-        .map(|host| HostVariables {
-            name: host.name.clone(),
-            groups: host.groups.clone(),
-            address: host
-                .connection
-                .address
-                .clone()
-                .unwrap_or_else(|| host.name.clone()),
-            vars: inventory
-                .variables(&host.name)
-                .into_iter()
-                .map(|variable| crate::document::Entry {
-                    key: variable.name.to_string(),
-                    key_place: variable.place.clone(),
-                    value: variable.value.clone(),
-                })
-                .collect(),
-        })
-        .collect();
-    let groups = inventory
-        .groups()
-        .iter()
-        .map(|group| {
-            let names = group.hosts.iter().map(|host| host.name.clone()).collect();
-            (group.name.clone(), names)
-        })
-        .collect();
     let tasks = |play: &Play| -> Vec<String> {
         let all = play.tasks.iter().chain(&play.handlers);
         all.flat_map(Task::produces).collect()
@@ -161,7 +146,14 @@ fn world(
             }
         }
     }
-    World::new(hosts, groups, extra, produced, check, folders)
+    World::new(
+        host_variables(inventory),
+        inventory.group_lists(),
+        extra,
+        produced,
+        check,
+        folders,
+    )
 }
 
 /// Tags and the task to start at must exist somewhere, or they are misspelt.
@@ -197,13 +189,21 @@ fn check_selection(plays: &[(Play, Vec<String>)], selection: &Selection, problem
     }
 }
 
-fn check(play: &Play, hosts: &[String], world: &Arc<World>, problems: &mut Problems) {
+/// Checks the tasks that will run; what is left out by its tags may be unfinished.
+fn check(
+    play: &Play,
+    hosts: &[String],
+    world: &Arc<World>,
+    selection: &Selection,
+    problems: &mut Problems,
+) {
     let scope = Arc::new(PlayScope {
         vars: play.vars.clone(),
         dir: play.dir.clone(),
         hosts: hosts.to_vec(),
     });
-    let tasks: Vec<&Task> = play.tasks.iter().chain(&play.handlers).collect();
+    let chosen = play.tasks.iter().filter(|task| selection.takes(&task.tags));
+    let tasks: Vec<&Task> = chosen.chain(&play.handlers).collect();
     for host in hosts {
         plan::check(play, &Scope::new(world, host, &scope), &tasks, problems);
     }

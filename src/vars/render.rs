@@ -292,7 +292,10 @@ impl Lookup {
             "group_names" => Value::from(scope.host.groups.clone()),
             "groups" => scope.world.groups.clone(),
             "hostvars" => Value::from_object(AllHosts(self.clone())),
-            "playbook_dir" => Value::from(scope.play.dir.display().to_string()),
+            "playbook_dir" => {
+                let dir = std::path::absolute(&scope.play.dir);
+                Value::from(dir.unwrap_or_default().display().to_string())
+            }
             "play_hosts" => Value::from(scope.play.hosts.clone()),
             "check_mode" => Value::from(scope.world.check),
             _ => return None,
