@@ -164,36 +164,108 @@ fn a_directory_of_others_is_denied_with_the_cause() {
     }
 }
 
+/// Options of a file system that takes no writes once it has the old file.
+const READ_ONLY: &str = "size=63k";
+
+/// Runs in a file system of its own, mounted with these options; `None` where this machine may not mount.
+fn in_file_system<T>(place: &Place, options: &str, run: impl FnOnce() -> T) -> Option<T> {
+    let mount = |arguments: &[&str]| {
+        std::process::Command::new(arguments[0])
+            .args(&arguments[1..])
+            .arg(place.at(""))
+            .status()
+            .is_ok_and(|status| status.success())
+    };
+    if !mount(&["mount", "-t", "tmpfs", "-o", options, "tmpfs"]) {
+        return None;
+    }
+    fs::write(place.at("f"), "old").unwrap();
+    set_mode(&place.at("f"), 0o640);
+    if options.contains("nr_inodes") {
+        let full = |i: &i32| fs::write(place.at(&format!("x{i}")), "").is_err();
+        (0..100).find(full).unwrap();
+    }
+    if options == READ_ONLY {
+        mount(&["mount", "-o", "remount,ro"]);
+    }
+    let result = run();
+    assert!(mount(&["umount"]));
+    Some(result)
+}
+
 #[test]
-fn a_full_disk_is_named_and_the_old_file_stays() {
-    if !rustix::process::geteuid().is_root() {
-        return;
-    }
+fn a_file_system_that_takes_nothing_is_named_and_the_old_file_stays() {
+    let causes = [
+        ("size=64k", "No space left on device"),
+        ("nr_inodes=8", "No space left on device"),
+        (READ_ONLY, "Read-only file system"),
+    ];
     for shell in shells() {
-        let place = Place::new();
-        let mounted = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"])
-            .arg(place.at(""))
-            .status()
-            .unwrap();
-        if !mounted.success() {
-            return; // A container may not mount.
+        for (options, cause) in causes {
+            let place = Place::new();
+            let args = format!("path = 'HOSTf'\ncontent = '{}'", "x".repeat(100_000));
+            let outcome = in_file_system(&place, options, || {
+                let error = place.apply(&shell, "file", &args).unwrap_err();
+                place.assert_clean();
+                let content = fs::read_to_string(place.at("f")).unwrap();
+                (error, content, mode(&place.at("f")))
+            });
+            let Some((error, content, kept)) = outcome else {
+                return;
+            };
+            assert!(error.contains(cause), "{}: {error}", shell.name);
+            assert_eq!((content.as_str(), kept), ("old", 0o640));
         }
-        fs::write(place.at("f"), "old").unwrap();
-        set_mode(&place.at("f"), 0o640);
-        let args = format!("path = 'HOSTf'\ncontent = '{}'", "x".repeat(100_000));
-        let result = place.apply(&shell, "file", &args);
-        let content = fs::read_to_string(place.at("f")).unwrap();
-        let kept = mode(&place.at("f"));
-        let left = fs::read_dir(place.at("")).unwrap().count();
-        std::process::Command::new("umount")
-            .arg(place.at(""))
-            .status()
-            .unwrap();
-        let error = result.unwrap_err();
-        assert!(error.contains("No space left on device"), "{error}");
-        assert_eq!((content.as_str(), kept, left), ("old", 0o640, 1));
     }
+}
+
+/// Nobody else can read the new file until it has its owner and its mode.
+#[test]
+fn the_temporary_file_is_private() {
+    let tools = tempfile::tempdir().unwrap();
+    for name in "sh stat cat mv rm sha256sum sync".split(' ') {
+        symlink("/bin/busybox", tools.path().join(name)).unwrap();
+    }
+    let chmod = "#!/bin/sh\n[ $(stat -c %a \"$3\") = 600 ] && exec /bin/busybox chmod \"$@\"\n";
+    fs::write(tools.path().join("chmod"), chmod).unwrap();
+    set_mode(&tools.path().join("chmod"), 0o755);
+    for shell in shells() {
+        let shell = shell.with_tools(tools.path());
+        let place = Place::new();
+        place.settle(
+            &shell,
+            "file",
+            "path = 'HOSTf'\ncontent = 'x'\nmode = '0666'",
+        );
+        assert_eq!(mode(&place.at("f")), 0o666);
+    }
+}
+
+#[test]
+fn a_reader_sees_the_whole_old_file_or_the_whole_new_one() {
+    let place = Place::new();
+    let whole = |letter: &str| letter.repeat(80_000);
+    fs::write(place.at("f"), whole("a")).unwrap();
+    let path = place.at("f");
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let reader = std::thread::spawn(move || {
+        let mut seen = 0;
+        while stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
+            let text = fs::read_to_string(&path).unwrap();
+            assert_eq!(text.len(), 80_000);
+            assert!(text.chars().all(|c| text.starts_with(c)));
+            seen += 1;
+        }
+        seen
+    });
+    for shell in shells() {
+        for letter in ["b", "c", "d"] {
+            let args = format!("path = 'HOSTf'\ncontent = '{}'", whole(letter));
+            place.settle(&shell, "file", &args);
+        }
+    }
+    drop(stop);
+    assert!(reader.join().unwrap() > 0);
 }
 
 #[test]
