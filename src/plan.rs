@@ -294,6 +294,12 @@ pub fn check(play: &Play, scope: &Scope, tasks: &[&Task], problems: &mut Problem
     let mut pending = HashSet::new();
     for task in tasks {
         scope.pending = Arc::new(pending.clone());
+        if let Some(name) = &task.name
+            && task.items.is_none()
+            && let Err(Trouble::Problem(problem)) = Lookup::new(scope.clone()).text(name)
+        {
+            problems.push(for_host(*problem, &scope, &task.place));
+        }
         if let Err(found) = prepare(task, play, &scope, false) {
             for problem in found.iter() {
                 problems.push(for_host(problem.clone(), &scope, &task.place));

@@ -4,7 +4,7 @@ use super::Answer;
 use super::options::{BecomeOptions, ConnectOptions, InventoryOptions, OutputOptions, RunOptions};
 use super::perform::{Manner, perform};
 use super::prepare::{Request, prepare};
-use crate::diagnostic::Source;
+use crate::diagnostic::{Problems, Source};
 use crate::document::Table;
 use crate::engine::Selection;
 use crate::playbook::{Play, Playbook, Privilege, Task};
@@ -49,6 +49,7 @@ pub(super) fn run(
         env: Table::default(),
         tasks: vec![task],
         handlers: Vec::new(),
+        unread: Vec::new(),
     };
     let run = prepare(Request {
         name,
@@ -56,6 +57,7 @@ pub(super) fn run(
             path: PathBuf::new(),
             plays: vec![play],
         },
+        problems: Problems::new(),
         inventory: &options.inventory,
         rights: &options.rights,
         run: &options.run,

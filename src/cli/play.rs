@@ -43,9 +43,11 @@ pub(crate) struct Options {
 
 pub(super) fn run(options: &Options) -> Answer {
     let path = playbook::find(&options.playbook)?;
+    let (playbook, problems) = playbook::load(&path);
     let run = prepare(Request {
         name: path.display().to_string(),
-        playbook: playbook::load(&path)?,
+        playbook,
+        problems,
         inventory: &options.inventory,
         rights: &options.rights,
         run: &options.run,

@@ -17,6 +17,8 @@ pub(super) struct Request<'a> {
     /// What is run, for the screen.
     pub name: String,
     pub playbook: Playbook,
+    /// What is wrong with the playbook so far.
+    pub problems: Problems,
     pub inventory: &'a InventoryOptions,
     pub rights: &'a BecomeOptions,
     pub run: &'a RunOptions,
@@ -25,8 +27,14 @@ pub(super) struct Request<'a> {
 
 /// Chooses the hosts and checks every task for each of them.
 pub(super) fn prepare(request: Request<'_>) -> Result<Run, Refusal> {
-    let mut problems = Problems::new();
-    let inventory = request.inventory.load()?;
+    let mut problems = request.problems;
+    let inventory = match request.inventory.load() {
+        Ok(inventory) => inventory,
+        Err(found) => {
+            problems.extend(found);
+            return Err(problems.into());
+        }
+    };
     let extra = match request.run.extra() {
         Ok(extra) => extra,
         Err(found) => {
@@ -135,7 +143,9 @@ fn world(
 ) -> World {
     let tasks = |play: &Play| -> Vec<String> {
         let all = play.tasks.iter().chain(&play.handlers);
-        all.flat_map(Task::produces).collect()
+        all.flat_map(Task::produces)
+            .chain(play.unread.clone())
+            .collect()
     };
     let produced = plays.iter().flat_map(|(play, _)| tasks(play)).collect();
     let mut folders: Vec<PathBuf> = Vec::new();

@@ -50,9 +50,11 @@ pub(super) fn run(options: &Options) -> Answer {
 }
 
 fn one(path: &std::path::Path, options: &Options) -> Result<(), Refusal> {
+    let (playbook, problems) = playbook::load(path);
     prepare(Request {
         name: path.display().to_string(),
-        playbook: playbook::load(path)?,
+        playbook,
+        problems,
         inventory: &options.inventory,
         rights: &options.rights,
         run: &options.run,

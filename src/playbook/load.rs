@@ -34,12 +34,9 @@ pub fn find(name: &str) -> Result<PathBuf, Problem> {
     Err(problem.did_you_mean(name, known.iter().map(String::as_str)))
 }
 
-/// Reads a playbook and everything that it imports.
-///
-/// # Errors
-///
-/// Every problem of every file.
-pub fn load(path: &Path) -> Result<Playbook, Problems> {
+/// Reads a playbook and everything that it imports: as much of it as can be understood, and every problem of every
+/// file.
+pub fn load(path: &Path) -> (Playbook, Problems) {
     let mut loader = Loader {
         plays: Vec::new(),
         problems: Problems::new(),
@@ -52,10 +49,11 @@ pub fn load(path: &Path) -> Result<Playbook, Problems> {
                 .help("a play is a `[[play]]` table with `hosts` and `[[play.task]]` tables"),
         );
     }
-    loader.problems.or(Playbook {
+    let playbook = Playbook {
         path: path.to_path_buf(),
         plays: loader.plays,
-    })
+    };
+    (playbook, loader.problems)
 }
 
 /// What an import hands down to the plays of the imported file.

@@ -58,6 +58,8 @@ pub struct Play {
     pub tasks: Vec<Task>,
     /// The tasks that others notify.
     pub handlers: Vec<Task>,
+    /// The names that tasks register which could not be read: what uses them is not wrong for that.
+    pub unread: Vec<String>,
 }
 
 /// A number of hosts, or a part of them.

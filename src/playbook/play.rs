@@ -62,6 +62,7 @@ pub fn parse_play(node: &Node, dir: &Path, problems: &mut Problems) -> Option<Pl
         env: sub_table(table, "env", problems),
         tasks,
         handlers,
+        unread: registered(table),
     };
     vars::syntax(
         &Node {
@@ -87,6 +88,16 @@ fn read_tasks(table: &Table, key: &str, tags: &[String], problems: &mut Problems
             Vec::new()
         }
     }
+}
+
+/// Every name that a task of the play registers, whether or not the task can be read.
+fn registered(table: &Table) -> Vec<String> {
+    let tasks = table.get("task").and_then(|node| node.array().ok());
+    let names = tasks.into_iter().flatten().filter_map(|task| {
+        let name = task.table().ok()?.get("register")?.string().ok()?;
+        Some(name.to_string())
+    });
+    names.collect()
 }
 
 /// A handler is found by its name, so it needs one.

@@ -8,6 +8,7 @@ use minijinja::value::{Enumerator, Object, Serde};
 use minijinja::{Error, ErrorKind, Value};
 use std::collections::HashMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Why something could not be rendered.
@@ -293,7 +294,7 @@ impl Lookup {
             "groups" => scope.world.groups.clone(),
             "hostvars" => Value::from_object(AllHosts(self.clone())),
             "playbook_dir" => {
-                let dir = std::path::absolute(&scope.play.dir);
+                let dir = std::path::absolute(Path::new(".").join(&scope.play.dir));
                 Value::from(dir.unwrap_or_default().display().to_string())
             }
             "play_hosts" => Value::from(scope.play.hosts.clone()),
