@@ -19,6 +19,8 @@ pub(super) struct Board {
     /// The hosts that are shown, in the order of their lines.
     shown: Vec<String>,
     stopping: bool,
+    /// How many times a host has begun something.
+    begun: u64,
 }
 
 /// A play under way.
@@ -37,6 +39,8 @@ pub(super) struct Busy {
     pub(super) since: Instant,
     /// The last line that its task printed, made safe.
     pub(super) line: String,
+    /// Decides between hosts that began at the same time.
+    turn: u64,
     /// Set between two tasks.
     idle: Option<Instant>,
 }
@@ -139,7 +143,9 @@ impl Board {
     }
 
     fn begin(&mut self, host: &str, what: String, now: Instant) {
+        self.begun += 1;
         let busy = Busy {
+            turn: self.begun,
             what,
             since: now,
             line: String::new(),
@@ -178,15 +184,14 @@ impl Board {
             busy.get(host)
                 .map_or(Duration::ZERO, |busy| now - busy.since)
         };
-        let mut waiting: Vec<&String> = busy
+        let mut waiting: Vec<(&String, &Busy)> = busy
             .iter()
             .filter(|(host, busy)| {
                 busy.idle.is_none() && now - busy.since >= NOTICE && !shown.contains(host)
             })
-            .map(|(host, _)| host)
             .collect();
-        waiting.sort_by_key(|host| (std::cmp::Reverse(running(host)), (*host).clone()));
-        for host in waiting {
+        waiting.sort_by_key(|(_, busy)| (busy.since, busy.turn));
+        for (host, _) in waiting {
             if shown.len() < room {
                 shown.push(host.clone());
                 continue;

@@ -121,7 +121,9 @@ impl Live {
         if up > 0 {
             let _ = write!(text, "\x1b[{up}A\r");
         }
-        let clear = !self.lines.is_empty() || self.drawn.iter().any(|row| row.width >= columns);
+        // Line by line where nothing new comes above: to clear all at once would flicker, and some terminals
+        // keep in their history what is cleared.
+        let clear = !self.lines.is_empty();
         if clear && up > 0 {
             text.push_str("\x1b[J");
         }
@@ -141,7 +143,7 @@ impl Live {
             text.push_str(&row.text);
             text.push('\n');
         }
-        if !clear && frame.len() < self.drawn.len() {
+        if !clear && frame.len() < up {
             text.push_str("\x1b[J");
         }
         self.drawn = frame;
@@ -269,15 +271,15 @@ fn line(name: &str, host: usize, busy: &Busy, columns: usize, now: Instant, styl
     let time = format!("{:>7}", elapsed(now - busy.since));
     let left = columns.saturating_sub(host + what + time.len() + 8);
     let output = cut(&busy.line, left);
-    let plain = cut(&format!("  {name}  {task}  {time}  {output}"), columns);
-    let text = match plain.width() < columns || output.width() == left {
-        true => format!(
-            "  {name}  {task}  {}  {}",
-            style.paint(Tone::Place, time),
-            style.paint(Tone::Faint, output)
-        ),
+    let plain = format!("  {name}  {task}  {time}  {output}");
+    let (text, plain) = match plain.width() <= columns {
+        true => {
+            let time = style.paint(Tone::Place, time);
+            let output = style.paint(Tone::Faint, output);
+            (format!("  {name}  {task}  {time}  {output}"), plain)
+        }
         // Too narrow for columns and colors.
-        false => plain.clone(),
+        false => (cut(&plain, columns), cut(&plain, columns)),
     };
     Row {
         width: plain.width(),

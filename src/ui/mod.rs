@@ -233,7 +233,8 @@ pub fn choose(options: Options, terminal: Terminal, out: Sink, err: Sink) -> Box
             live::Surroundings::real(),
         ));
     }
-    Box::new(plain::Plain::new(options, style, out, err))
+    let clock = Box::new(std::time::Instant::now);
+    Box::new(plain::Plain::new(options, style, clock, out, err))
 }
 
 /// A renderer at work on its own thread.

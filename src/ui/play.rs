@@ -7,14 +7,19 @@ use super::words::Count;
 use super::{Options, Page, Story, failure, recap};
 use crate::event::{Event, Outcome, Status, TaskId};
 use crate::report::{Report, STATUSES, ends_host, worse};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use unicode_width::UnicodeWidthStr;
+
+/// Ticks without news after which a part of a play's hosts is told.
+const QUIET: u32 = 5;
 
 /// Tells a run as lines.
 pub(super) struct PlayStory {
     options: Options,
     style: Style,
     check: bool,
+    /// Nothing has been told yet.
+    first: bool,
     plays: BTreeMap<usize, Play>,
     failures: failure::Failures,
 }
@@ -22,9 +27,15 @@ pub(super) struct PlayStory {
 /// A play under way.
 struct Play {
     hosts: Vec<String>,
+    tasks_each: usize,
     /// How many tasks each host has behind it; `usize::MAX` when it left the play.
     behind: HashMap<String, usize>,
     tasks: BTreeMap<usize, Task>,
+    running: HashSet<String>,
+    /// For how many ticks every host that has begun has been through, while others have not begun.
+    quiet: u32,
+    /// The hosts are told in parts.
+    partly: bool,
 }
 
 /// A task as far as its hosts are done with it.
@@ -42,23 +53,38 @@ impl PlayStory {
             options,
             style,
             check: false,
+            first: true,
             plays: BTreeMap::new(),
             failures: failure::Failures::new(style),
         }
     }
 
-    fn started(&mut self, play: usize, name: &str, hosts: &[String], page: &mut Page) {
+    fn started(
+        &mut self,
+        play: usize,
+        name: &str,
+        hosts: &[String],
+        tasks: usize,
+        page: &mut Page,
+    ) {
         self.failures.flush(page);
         let name = self.style.paint(Tone::Strong, escape_str(name));
         let count = Count(hosts.len(), "host");
-        page.out("");
+        if !self.first {
+            page.out("");
+        }
+        self.first = false;
         page.out(format!("{name} ({count})"));
         self.plays.insert(
             play,
             Play {
                 hosts: hosts.to_vec(),
+                tasks_each: tasks,
                 behind: HashMap::new(),
                 tasks: BTreeMap::new(),
+                running: HashSet::new(),
+                quiet: 0,
+                partly: false,
             },
         );
     }
@@ -148,13 +174,14 @@ impl PlayStory {
                 hosts.sort_by_key(|host| order.get(host).copied());
             }
         }
+        let partly = known.partly;
         self.failures.flush(page);
         for task in done {
-            self.task(&task, page);
+            self.task(&task, partly, page);
         }
     }
 
-    fn task(&self, task: &Task, page: &mut Page) {
+    fn task(&self, task: &Task, partly: bool, page: &mut Page) {
         let column = match page.width {
             Some(width) => (width / 2).clamp(24, 60),
             None => 48,
@@ -183,7 +210,8 @@ impl PlayStory {
             }
         }
         let named = |status: Status, hosts: &[&str]| {
-            hosts.len() < task.hosts.len() && !matches!(status, Status::Ok | Status::Skipped)
+            let quiet = matches!(status, Status::Ok | Status::Skipped);
+            partly || (hosts.len() < task.hosts.len() && !quiet)
         };
         let mut left = groups
             .iter()
@@ -209,7 +237,9 @@ impl PlayStory {
         }
         page.out(line);
         for (lines, hosts) in &task.notes {
-            if hosts.len() < task.hosts.len() {
+            // A note for all hosts of the line above, or for all of one status there, needs no names.
+            let hosts_of = |(_, _, known): &(Status, String, Vec<&str>)| *known == *hosts;
+            if hosts.len() < task.hosts.len() && !groups.iter().any(hosts_of) {
                 let names = match page.width {
                     Some(width) => fit(hosts, width.saturating_sub(12)),
                     None => fold(hosts),
@@ -225,7 +255,13 @@ impl PlayStory {
 }
 
 impl Play {
+    /// Notes how many tasks a host has behind it; that it has begun, if none.
     fn done(&mut self, host: &str, behind: usize) {
+        if !self.hosts.iter().any(|known| known == host) {
+            return;
+        }
+        self.quiet = 0;
+        self.running.remove(host);
         let known = self.behind.entry(host.to_owned()).or_default();
         *known = behind.max(*known);
     }
@@ -237,6 +273,7 @@ impl Story for PlayStory {
             Event::RunStarted { name, check, .. } => {
                 self.check = *check;
                 if *check {
+                    self.first = false;
                     page.out(format!(
                         "{}: nothing is changed, only said",
                         escape_str(name)
@@ -244,11 +281,20 @@ impl Story for PlayStory {
                 }
             }
             Event::PlayStarted {
-                play, name, hosts, ..
-            } => self.started(*play, name, hosts, page),
+                play,
+                name,
+                hosts,
+                tasks,
+            } => self.started(*play, name, hosts, *tasks, page),
+            Event::Connecting { host } => {
+                for play in self.plays.values_mut() {
+                    play.done(host, 0);
+                }
+            }
             Event::TaskStarted { host, task } => {
                 if let Some(play) = self.plays.get_mut(&task.play) {
                     play.done(host, task.index);
+                    play.running.insert(host.clone());
                 }
                 self.tell(task.play, false, page);
             }
@@ -284,16 +330,31 @@ impl Story for PlayStory {
                 let word = self.style.paint(Tone::Odd, "stopping");
                 page.out(format!("{word}: SIG{}", escape_str(signal)));
             }
-            Event::Connecting { .. }
-            | Event::Connected { .. }
+            Event::Connected { .. }
             | Event::TaskOutput { .. }
             | Event::TaskRetry { .. }
             | Event::RunFinished { .. } => {}
         }
     }
 
+    /// Where hosts take turns (`serial`), those that are through are told before the next begin.
     fn tick(&mut self, page: &mut Page) {
         self.failures.flush(page);
+        let mut quiet = Vec::new();
+        for (index, play) in &mut self.plays {
+            let through = |behind: &usize| *behind >= play.tasks_each;
+            let idle = play.running.is_empty() && play.behind.values().all(through);
+            if !play.tasks.is_empty() && idle {
+                play.quiet += 1;
+                if play.quiet > QUIET {
+                    play.partly = true;
+                    quiet.push(*index);
+                }
+            }
+        }
+        for index in quiet {
+            self.tell(index, true, page);
+        }
     }
 
     fn finish(&mut self, report: &Report, page: &mut Page) {

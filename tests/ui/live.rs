@@ -1,0 +1,205 @@
+//! The screen on a terminal.
+
+use super::support::{HOSTS, Screen, Shared, done, outcome, over, play, run, task};
+use runner::event::{Event, Outcome, Status};
+use runner::report::Report;
+use runner::ui::live::{Live, Size, Streams, Surroundings};
+use runner::ui::style::Style;
+use runner::ui::{Options, Renderer, Sink};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// A live screen in a world whose time and size the test sets.
+struct World {
+    live: Live,
+    report: Report,
+    written: Shared,
+    read: usize,
+    screen: Screen,
+    now: Arc<Mutex<Instant>>,
+}
+
+impl World {
+    fn new(options: Options, columns: usize) -> Self {
+        let now = Arc::new(Mutex::new(Instant::now()));
+        let clock = now.clone();
+        let written = Shared::default();
+        let streams = Streams {
+            out: None,
+            err: Sink::new(written.clone()),
+        };
+        let surroundings = Surroundings {
+            clock: Box::new(move || *clock.lock().unwrap()),
+            size: Box::new(move || Size { columns, rows: 24 }),
+        };
+        let style = Style { color: true };
+        Self {
+            live: Live::new(options, style, style, streams, surroundings),
+            report: Report::new(),
+            written,
+            read: 0,
+            screen: Screen::new(if columns < 60 { 1000 } else { 200 }),
+            now,
+        }
+    }
+
+    fn events(&mut self, events: impl IntoIterator<Item = Event>) {
+        for event in events {
+            self.report.event(&event);
+            self.live.event(&event);
+        }
+    }
+
+    /// Lets time pass, then looks.
+    fn after(&mut self, millis: u64) -> String {
+        *self.now.lock().unwrap() += Duration::from_millis(millis);
+        self.live.tick();
+        self.look()
+    }
+
+    fn look(&mut self) -> String {
+        let text = self.written.text();
+        self.screen.write(&text[self.read..]);
+        self.read = text.len();
+        self.screen.text()
+    }
+}
+
+fn started(host: &str, index: usize, name: &str) -> Event {
+    Event::TaskStarted {
+        host: host.to_owned(),
+        task: task(0, index, name),
+    }
+}
+
+fn printed(host: &str, line: &[u8]) -> Event {
+    Event::TaskOutput {
+        host: host.to_owned(),
+        line: line.to_vec(),
+    }
+}
+
+#[test]
+fn busy_hosts_have_a_line_each_and_what_is_done_scrolls_by() {
+    let mut world = World::new(Options::default(), 80);
+    world.events([run(false), play(0, "images", &HOSTS, 2)]);
+    world.events(HOSTS.map(|host| started(host, 0, "copy the image tar")));
+    world.events([printed(HOSTS[0], b"10%\r42%\x1b[2K")]);
+    let busy = world.after(12_000);
+    insta::assert_snapshot!("busy", busy);
+
+    let copied = task(0, 0, "copy the image tar");
+    world.events(
+        HOSTS[..25]
+            .iter()
+            .map(|host| done(host, &copied, outcome(Status::Changed))),
+    );
+    world.events([done(HOSTS[25], &copied, outcome(Status::Failed))]);
+    world.events([started(HOSTS[3], 1, "load the image")]);
+    let told = world.after(1_000);
+    insta::assert_snapshot!("told", told);
+
+    world.events([Event::PlayFinished { play: 0 }, over(13)]);
+    world.live.finish(&world.report);
+    let end = world.look();
+    insta::assert_snapshot!("end", end);
+}
+
+#[test]
+fn nothing_is_written_while_nothing_changes() {
+    let mut world = World::new(Options::default(), 80);
+    world.events([run(false), play(0, "images", &HOSTS, 1)]);
+    world.after(100);
+    let written = world.written.text().len();
+    world.after(100);
+    assert_eq!(world.written.text().len(), written);
+}
+
+#[test]
+fn a_narrow_terminal_gets_narrow_lines() {
+    let mut world = World::new(Options::default(), 30);
+    world.events([run(false), play(0, "a play with a long name", &HOSTS, 2)]);
+    world.events([started(HOSTS[0], 0, "copy the image tar")]);
+    world.events([printed(HOSTS[0], "größe 日本語日本語日本語".as_bytes())]);
+    let screen = world.after(1_000);
+    for row in screen.lines().skip(1) {
+        let width = unicode_width::UnicodeWidthStr::width(row);
+        assert!(width < 30, "{width} columns: {row}");
+    }
+}
+
+#[test]
+fn hosts_that_take_turns_are_told_in_turns() {
+    let mut world = World::new(Options::default(), 80);
+    world.events([run(false), play(0, "restart", &HOSTS[..2], 1)]);
+    let restart = task(0, 0, "restart");
+    world.events([started(HOSTS[0], 0, "restart")]);
+    world.events([done(HOSTS[0], &restart, outcome(Status::Changed))]);
+    for _ in 0..6 {
+        world.after(100);
+    }
+    let line = "  restart .............................. changed 1: gp22aitppapn50h\n";
+    let screen = world.look();
+    assert!(screen.contains(line), "{screen}");
+}
+
+#[test]
+fn results_of_an_ad_hoc_command_are_folded_and_the_odd_one_is_a_diff() {
+    let options = Options {
+        adhoc: true,
+        ..Options::default()
+    };
+    let mut world = World::new(options, 80);
+    world.events([run(false), play(0, "docker info", &HOSTS, 1)]);
+    let info = task(0, 0, "command");
+    for (at, host) in HOSTS.into_iter().enumerate() {
+        let version = if at == 7 { "18.09.9" } else { "20.10.24" };
+        let result = match at {
+            11 | 12 => Outcome {
+                stderr: b"sh: docker: not found\n".to_vec(),
+                code: Some(127),
+                message: "ended with exit code 127".to_owned(),
+                ..outcome(Status::Failed)
+            },
+            _ => Outcome {
+                stdout: format!("Server:\n Version: {version}\n Swarm: active\n").into_bytes(),
+                code: Some(0),
+                ..outcome(Status::Changed)
+            },
+        };
+        world.events([done(host, &info, result)]);
+    }
+    world.events([Event::PlayFinished { play: 0 }, over(1)]);
+    world.live.finish(&world.report);
+    insta::assert_snapshot!("blocks", world.look());
+}
+
+#[test]
+fn results_of_one_line_are_one_line() {
+    let options = Options {
+        adhoc: true,
+        ..Options::default()
+    };
+    let mut world = World::new(options, 80);
+    world.events([run(false), play(0, "uname", &HOSTS, 1)]);
+    let uname = task(0, 0, "command");
+    for (at, host) in HOSTS.into_iter().enumerate() {
+        let stdout = if at == 7 { "3.10.0\n" } else { "5.14.0\n" };
+        let result = Outcome {
+            stdout: stdout.as_bytes().to_vec(),
+            code: Some(0),
+            ..outcome(Status::Changed)
+        };
+        world.events([done(host, &uname, result)]);
+    }
+    world.events([Event::PlayFinished { play: 0 }, over(1)]);
+    world.live.finish(&world.report);
+    let end = world.look();
+    assert_eq!(
+        end,
+        "gp22aitppap{n50h,3j1z} and 23 more (25)  5.14.0\n\
+         gp22aitppap1a0m                          3.10.0\n\
+         \n\
+         26 hosts ok (1.0 s)\n"
+    );
+}
