@@ -250,6 +250,7 @@ pub fn all() -> &'static [&'static Spec] {
         &docker::swarm::SPEC,
         &docker::node::SPEC,
         &docker::image::SPEC,
+        &docker::stack::SPEC,
         &docker::exec::SPEC,
         &directory::SPEC,
         &file::SPEC,

@@ -5,11 +5,17 @@ pub const INLINE_LIMIT: usize = 64 * 1024;
 
 /// Functions that every script can call. They use nothing beyond POSIX and what every Linux has.
 ///
+/// `rn_limit SECONDS COMMAND...` ends a program after a time, where the host has `timeout`.
+///
 /// `rn_sum FILE` prints the SHA-256 of a file in hex. Code 127: the host has no tool for it.
 ///
 /// `rn_stat PATH [-L]` prints one line of fields parted by tabs: kind, mode, uid, gid, size, mtime, user, group. The kind is
 /// `file`, `directory`, `link`, `other`, `missing` or `denied`; the last two stand alone. With `-L` a link is followed.
-pub const PRELUDE: &str = r#"rn_sum() {
+pub const PRELUDE: &str = r#"rn_limit() {
+  rn_seconds=$1; shift
+  if timeout 1 true 2>/dev/null; then timeout "$rn_seconds" "$@"; else "$@"; fi
+}
+rn_sum() {
   if command -v sha256sum >/dev/null 2>&1; then set -- "$(sha256sum <"$1")"
   elif command -v openssl >/dev/null 2>&1; then set -- "$(openssl dgst -sha256 -r <"$1")"
   elif command -v shasum >/dev/null 2>&1; then set -- "$(shasum -a 256 <"$1")"

@@ -98,10 +98,6 @@ const TOOLS: &str = r#"rn_port() {
   cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
     grep -Eiq "^ *[0-9]+: [0-9A-F]+:$1 [0-9A-F]+:[0-9A-F]+ 0A "
 }
-rn_limit() {
-  rn_seconds=$1; shift
-  if timeout 1 true 2>/dev/null; then timeout "$rn_seconds" "$@"; else "$@"; fi
-}
 rn_connect() {
   if command -v bash >/dev/null 2>&1; then
     rn_limit 5 bash -c 'exec 3<>"/dev/tcp/$1/$2"' bash "$1" "$2" 2>/dev/null

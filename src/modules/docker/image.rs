@@ -3,6 +3,7 @@
 use super::super::shell::quote;
 use super::super::{Action, Arg, Args, Changes, Done, Failure, Found, Kind, Module, Script, Spec};
 use super::archive::{self, Archive};
+use super::compose::with_tag;
 use super::{answered, last};
 use crate::diagnostic::Problem;
 use serde_json::{Map, Value};
@@ -98,16 +99,6 @@ fn build(args: &Args) -> Result<Box<dyn Module>, Problem> {
         },
         keep: args.boolean("keep", false)?,
     }))
-}
-
-/// The name as docker writes it down.
-fn with_tag(name: &str) -> String {
-    let last = name.rsplit('/').next().unwrap_or(name);
-    if last.contains(':') || name.contains('@') {
-        name.to_string()
-    } else {
-        format!("{name}:latest")
-    }
 }
 
 impl Image {

@@ -1,9 +1,11 @@
 //! The task types that drive the host's own `docker` command, 18.09 or newer.
 
 mod archive;
+mod compose;
 pub mod exec;
 pub mod image;
 pub mod node;
+pub mod stack;
 pub mod swarm;
 
 use super::{Done, Failure, Found};
