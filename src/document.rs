@@ -223,14 +223,11 @@ impl FromIterator<Entry> for Table {
 ///
 /// # Errors
 ///
-/// Every syntax error of the text, each with its place.
+/// The first syntax error of the text, with its place.
 pub fn parse(source: &Source) -> Result<Node, Problems> {
     let (table, errors) = DeTable::parse_recoverable(source.text());
     let mut problems = Problems::new();
-    for error in errors {
-        let span = error.span().unwrap_or(0..0);
-        problems.push(Problem::new(one_line(error.message())).at(source.place(span)));
-    }
+    note_first(&errors, source, &mut problems);
     let span = 0..source.text().len();
     let root = convert_table(table.get_ref(), source);
     problems.or(Node {
@@ -243,16 +240,21 @@ pub fn parse(source: &Source) -> Result<Node, Problems> {
 ///
 /// # Errors
 ///
-/// Every syntax error of the text.
+/// The first syntax error of the text.
 pub fn parse_value(source: &Source) -> Result<Node, Problems> {
     let (value, errors) = DeValue::parse_recoverable(source.text());
     let mut problems = Problems::new();
-    for error in errors {
-        let span = error.span().unwrap_or(0..0);
-        problems.push(Problem::new(one_line(error.message())).at(source.place(span)));
-    }
+    note_first(&errors, source, &mut problems);
     let node = convert(value.get_ref(), value.span(), source);
     problems.or(node)
+}
+
+/// One missing bracket makes errors of all that follows, so only the first one is worth reading.
+fn note_first(errors: &[toml::de::Error], source: &Source, problems: &mut Problems) {
+    let span = |error: &toml::de::Error| error.span().unwrap_or(0..0);
+    if let Some(error) = errors.iter().min_by_key(|error| span(error).start) {
+        problems.push(Problem::new(one_line(error.message())).at(source.place(span(error))));
+    }
 }
 
 fn one_line(message: &str) -> String {

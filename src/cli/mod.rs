@@ -2,6 +2,7 @@
 
 mod adhoc;
 mod completions;
+mod demo;
 mod exec;
 mod inventory;
 mod modules;
@@ -48,6 +49,8 @@ enum Command {
     Inventory(InventoryCommand),
     /// Check playbooks and inventory without connecting to anything
     Validate(validate::Options),
+    /// Play a small playbook on 26 throw-away hosts, twice
+    Demo(demo::Options),
     /// Describe the modules
     Modules(modules::Options),
     /// Print a completion script for a shell
@@ -144,6 +147,7 @@ fn dispatch(command: Command) -> Answer {
         Command::Ping(options) => ping::run(&options),
         Command::Inventory(options) => show_inventory(&options),
         Command::Validate(options) => validate::run(&options),
+        Command::Demo(options) => demo::run(&options),
         Command::Modules(options) => modules::run(&options),
         Command::Completions(options) => completions::run(&options),
     }
