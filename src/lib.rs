@@ -1,6 +1,7 @@
 //! An agentless orchestration runner: an inventory, TOML playbooks, and SSH.
 
 pub mod cli;
+pub mod demo;
 pub mod diagnostic;
 pub mod document;
 pub mod engine;

@@ -1,0 +1,4 @@
+//! Hosts to try things on: no root, no network, nothing to install.
+
+mod command;
+pub mod server;
