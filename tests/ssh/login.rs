@@ -54,20 +54,39 @@ async fn every_type_of_key_logs_in() {
 }
 
 #[tokio::test]
-async fn an_old_server_takes_rsa_with_sha_1() {
+async fn old_algorithms_are_spoken_too() {
     let Some(sshd) = Sshd::start(&[
         "KexAlgorithms diffie-hellman-group14-sha1",
         "Ciphers aes128-ctr",
         "MACs hmac-sha1",
         "HostKeyAlgorithms ssh-rsa",
-        "PubkeyAcceptedAlgorithms ssh-rsa",
     ]) else {
         return;
     };
-    let mut target = target(&sshd);
-    target.identity_files = vec![authorized(&sshd, "rsa", "rsa")];
-    let connection = connect(target).await;
+    let connection = connect(target(&sshd)).await;
     assert_eq!(run(&connection, "echo ok").await, printed("ok\n"));
+}
+
+#[tokio::test]
+async fn an_old_server_gets_an_rsa_signature_with_sha_1() {
+    let Some(sshd) = Sshd::start(&[]) else { return };
+    for (version, hash) in [("OpenSSH_6.6", "ssh-rsa"), ("OpenSSH_7.4", "rsa-sha2-512")] {
+        let script = Script {
+            password: Some("right"),
+            key_first: true,
+            version: Some(version),
+            ..Script::default()
+        };
+        let (port, log) = serve(script).await;
+        let mut target = loopback(port);
+        target.identity_files = vec![authorized(&sshd, hash, "rsa")];
+        let error = refused(target).await;
+        assert!(
+            error.message.contains("accepted, but not enough"),
+            "{error}"
+        );
+        assert_eq!(*log.lock().unwrap(), [format!("key {hash}")]);
+    }
 }
 
 #[tokio::test]
@@ -283,7 +302,7 @@ async fn a_password_is_tried_once_and_never_shown() {
     assert_eq!(
         error.message,
         format!(
-            "permission denied for user `{}`: tried the password, the server accepts password",
+            "permission denied for user `{}`: tried the password, the server accepts nothing else",
             current_user()
         )
     );
@@ -342,7 +361,7 @@ async fn a_key_that_is_not_enough_is_followed_by_the_password() {
         .await
         .unwrap();
     connection.close().await;
-    assert_eq!(*log.lock().unwrap(), ["key", "password right"]);
+    assert_eq!(*log.lock().unwrap(), ["key ssh-ed25519", "password right"]);
     let error = refused(target).await;
     assert_eq!(
         error.message,

@@ -4,7 +4,7 @@ use russh::keys::{Algorithm, PrivateKey};
 use russh::server::{
     Auth, ChannelOpenHandle, Config, Handler, Msg, Response, Session, VerifiedPublicKey, run_stream,
 };
-use russh::{Channel, ChannelId, MethodKind, MethodSet};
+use russh::{Channel, ChannelId, MethodKind, MethodSet, SshId};
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,6 +18,8 @@ pub struct Script {
     pub questions: Vec<&'static str>,
     /// A key is wanted first, and is not enough.
     pub key_first: bool,
+    /// The software that it claims to be.
+    pub version: Option<&'static str>,
 }
 
 /// What the clients did.
@@ -42,6 +44,7 @@ pub async fn serve(script: Script) -> (u16, Log) {
     let key = PrivateKey::random(&mut russh::keys::key::safe_rng(), Algorithm::Ed25519).unwrap();
     let config = Arc::new(Config {
         methods: MethodSet::from(&methods[..]),
+        server_id: SshId::Standard(format!("SSH-2.0-{}", script.version.unwrap_or("test")).into()),
         auth_rejection_time: Duration::ZERO,
         keys: vec![key],
         ..Config::default()
@@ -95,9 +98,9 @@ impl Handler for Server {
     async fn auth_publickey(
         &mut self,
         _: &str,
-        _: VerifiedPublicKey<'_>,
+        key: VerifiedPublicKey<'_>,
     ) -> Result<Auth, Self::Error> {
-        self.note("key");
+        self.note(format!("key {}", key.algorithm));
         self.key = true;
         Ok(Auth::Reject {
             proceed_with_methods: Some(rest(&self.script)),

@@ -3,6 +3,7 @@
 use super::agent::{self, Agent};
 use super::client::{Client, Shared};
 use super::deadline::Deadline;
+use super::explain;
 use super::keys::{KeyFile, Keys};
 use super::known_hosts::fingerprint;
 use super::settings::Target;
@@ -236,6 +237,10 @@ impl Login<'_> {
                 // No methods at all is also what is reported for a connection that has ended.
                 if remaining_methods.is_empty() {
                     let why = self.shared.ended().await;
+                    if why == explain::NOTHING_ELSE {
+                        self.accepts = Some(remaining_methods);
+                        return Err(self.denied());
+                    }
                     return Err(self.ended(&why));
                 }
                 if partial_success && let Some(last) = self.tried.last_mut() {
@@ -270,10 +275,13 @@ impl Login<'_> {
             .flat_map(|accepts| accepts.iter())
             .map(<&str>::from)
             .collect();
+        let accepts = match accepts.is_empty() {
+            true => "nothing else".to_string(),
+            false => accepts.join(","),
+        };
         let error = self.noted(ConnectError::unreachable(format!(
-            "permission denied for user `{}`: {tried}, the server accepts {}",
+            "permission denied for user `{}`: {tried}, the server accepts {accepts}",
             self.target.user,
-            accepts.join(",")
         )));
         let asks = self.may(MethodKind::Password) || self.may(MethodKind::KeyboardInteractive);
         match asks && self.password.is_none() {

@@ -9,16 +9,21 @@ use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
 use russh::keys::PublicKeyOrCertificate;
 use russh::{Channel, ChannelId};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 /// Banners are text before the login; a server that sends more of them than this wants to keep us busy.
 const BANNERS: usize = 64;
 
+const CLOSED: &str = "the connection was closed";
+
 /// What the connection's task tells everyone who uses the connection.
 pub(super) struct Shared {
     /// Why the connection has ended; `None` while it lives.
     ended: watch::Sender<Option<String>>,
+    /// We are about to close the connection ourselves.
+    closing: AtomicBool,
     /// Set to true when the server has closed the channel.
     channels: Mutex<HashMap<ChannelId, watch::Sender<bool>>>,
 }
@@ -27,6 +32,7 @@ impl Shared {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
             ended: watch::Sender::new(None),
+            closing: AtomicBool::new(false),
             channels: Mutex::new(HashMap::new()),
         })
     }
@@ -43,6 +49,11 @@ impl Shared {
             Ok(why) => why.clone().unwrap_or_default(),
             Err(_) => String::new(),
         }
+    }
+
+    /// From now on the end of the connection is our own doing.
+    pub(super) fn closing(&self) {
+        self.closing.store(true, Ordering::SeqCst);
     }
 
     /// Has the closing of a channel by the server noted from now on.
@@ -63,6 +74,10 @@ impl Shared {
     }
 
     fn end(&self, why: String) {
+        let why = match self.closing.load(Ordering::SeqCst) {
+            true => CLOSED.to_string(),
+            false => why,
+        };
         self.ended.send_if_modified(|ended| {
             let first = ended.is_none();
             if first {
@@ -101,7 +116,7 @@ pub(super) struct Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        self.shared.end("the connection was closed".into());
+        self.shared.end(CLOSED.into());
     }
 }
 

@@ -4,6 +4,9 @@ use super::stream::Head;
 use russh::Error;
 use std::io;
 
+/// Why a login ends when the server has no more ways to log in.
+pub(super) const NOTHING_ELSE: &str = "the server accepts nothing else";
+
 /// An error of the operating system without its number.
 pub(super) fn io(error: &io::Error) -> String {
     use io::ErrorKind::{
@@ -111,6 +114,7 @@ pub(super) fn session(error: &Error) -> String {
         Error::StrictKeyExchangeViolation { .. } => {
             "a packet was injected into the key exchange".into()
         }
+        Error::NoAuthMethod => NOTHING_ELSE.into(),
         Error::KeepaliveTimeout | Error::InactivityTimeout => "the host no longer answers".into(),
         Error::IO(error) => match error.kind() {
             io::ErrorKind::UnexpectedEof => "the server closed the connection".into(),

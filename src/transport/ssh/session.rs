@@ -117,6 +117,7 @@ impl Connection for SshConnection {
     }
 
     async fn close(&self) {
+        self.shared.closing();
         let goodbye = async {
             let _ = self
                 .handle
