@@ -11,7 +11,7 @@ pub mod keywords;
 mod lookup;
 mod matching;
 pub mod tokens;
-mod values;
+pub(super) mod values;
 mod words;
 
 use crate::diagnostic::{Place, Problem};

@@ -5,8 +5,7 @@ use super::{Jump, StrictHostKeyChecking, Target};
 use crate::diagnostic::{Place, Problem};
 use crate::inventory::{ConnectionSettings, Host};
 use crate::transport::ssh::config::tokens::{Tokens, expand};
-use crate::transport::ssh::config::{Environment, HostConfig, Setting, SshConfig};
-use std::net::IpAddr;
+use crate::transport::ssh::config::{Environment, HostConfig, Setting, SshConfig, values};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -66,7 +65,7 @@ impl Resolver<'_> {
     ) -> Result<(Target, Vec<Jump>), Problem> {
         let said = self.config.lookup(name, above)?;
         let environment = self.environment();
-        let address = self.address(name, above, said.host_name.as_ref())?;
+        let address = Self::address(name, above, said.host_name.as_ref())?;
         let port = above.port.or(value(&said.port)).unwrap_or(PORT);
         let user = (above.user.clone())
             .or(value(&said.user))
@@ -156,7 +155,7 @@ impl Resolver<'_> {
         // From the last one to the first. What stands before a host in a list is how to reach it; the first one of
         // the list is reached as its own settings say.
         while let Some(jump) = rest.pop() {
-            let above = ConnectionSettings {
+            let of_jump = ConnectionSettings {
                 user: jump.user.clone(),
                 port: jump.port,
                 proxy_jump: (!rest.is_empty()).then(|| "none".to_string()),
@@ -166,15 +165,10 @@ impl Resolver<'_> {
                 strict_host_key_checking: above.strict_host_key_checking.clone(),
                 server_alive_interval: above.server_alive_interval,
                 server_alive_count_max: above.server_alive_count_max,
-                identity_file: above.identity_file.clone(),
                 ..ConnectionSettings::default()
             };
-            let keys = above.identity_file.clone();
-            let above = ConnectionSettings {
-                identity_file: None,
-                ..above
-            };
-            let (target, own) = self.target(&jump.host, &above, keys.as_deref())?;
+            let keys = above.identity_file.as_deref();
+            let (target, own) = self.target(&jump.host, &of_jump, keys)?;
             if rest.is_empty() {
                 rest = own;
             }
@@ -195,23 +189,16 @@ impl Resolver<'_> {
     }
 
     fn address(
-        &self,
         name: &str,
         above: &ConnectionSettings,
         said: Said<'_, String>,
     ) -> Result<String, Problem> {
         let address = match (&above.address, said) {
             (Some(address), _) => address.clone(),
-            (None, Some(setting)) => expand(&setting.value, &[('h', name)], None)
-                .map_err(|problem| Problem::new(problem).at(setting.place.clone()))?,
+            (None, Some(setting)) => values::host_name(setting, name)?,
             (None, None) => name.to_string(),
         };
-        // As OpenSSH looks it up.
-        Ok(if address.parse::<IpAddr>().is_ok() {
-            address
-        } else {
-            address.to_ascii_lowercase()
-        })
+        Ok(values::canonical_host(address))
     }
 
     /// A path of a configuration file, with `~`, tokens and variables.
