@@ -116,7 +116,7 @@ impl Output for LocalOutput {
     async fn next(&mut self) -> Option<Chunk> {
         let mut out = [0; PIECE];
         let mut err = [0; PIECE];
-        while !self.lost && !(self.exited && self.stdout.is_none() && self.stderr.is_none()) {
+        while !self.lost && (!self.exited || self.stdout.is_some() || self.stderr.is_some()) {
             tokio::select! {
                 biased;
                 () = when_closed(&mut self.closed) => {
