@@ -47,9 +47,12 @@ pub fn prepare(task: &Task, play: &Play, scope: &Scope, diff: bool) -> Result<Pr
 
 /// The name of a task for a host; as written if it can't be rendered yet.
 pub fn title(task: &Task, scope: &Scope) -> String {
+    let mut scope = scope.clone();
+    scope.task = Arc::new(task.vars.clone());
+    let lookup = Lookup::new(scope);
     task.name
         .as_ref()
-        .and_then(|name| Lookup::new(scope.clone()).text(name).ok())
+        .and_then(|name| lookup.text(name).ok())
         .unwrap_or_else(|| task.title())
 }
 
@@ -294,16 +297,21 @@ pub fn check(play: &Play, scope: &Scope, tasks: &[&Task], problems: &mut Problem
     let mut pending = HashSet::new();
     for task in tasks {
         scope.pending = Arc::new(pending.clone());
-        if let Some(name) = &task.name
-            && task.items.is_none()
-            && let Err(Trouble::Problem(problem)) = Lookup::new(scope.clone()).text(name)
-        {
-            problems.push(for_host(*problem, &scope, &task.place));
-        }
-        if let Err(found) = prepare(task, play, &scope, false) {
-            for problem in found.iter() {
-                problems.push(for_host(problem.clone(), &scope, &task.place));
+        scope.task = Arc::new(task.vars.clone());
+        match prepare(task, play, &scope, false) {
+            Err(found) => {
+                for problem in found.iter() {
+                    problems.push(for_host(problem.clone(), &scope, &task.place));
+                }
             }
+            Ok(Prepared::Ready(_)) if task.items.is_none() => {
+                let lookup = Lookup::new(scope.clone());
+                let name = task.name.as_ref().map(|name| lookup.text(name));
+                if let Some(Err(Trouble::Problem(problem))) = name {
+                    problems.push(for_host(*problem, &scope, &task.place));
+                }
+            }
+            Ok(_) => {}
         }
         pending.extend(task.produces());
     }

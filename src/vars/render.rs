@@ -216,8 +216,7 @@ impl Lookup {
                 .find(|name| at.contains(name.as_str()))
                 .or(missing.last());
             if let Some(name) = name {
-                problem.message =
-                    format!("`{name}` is undefined for host {}", self.0.scope.host.name);
+                problem.message = format!("`{name}` is undefined");
                 if let Some(place) = &problem.place
                     && let Some(start) = place.text().find(name.as_str())
                 {
