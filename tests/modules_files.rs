@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
-use support::place::{Place, mode, set_mode};
+use support::place::{Mounted, Place, mode, run, set_mode};
 use support::shell::{shells, toml};
 
 #[test]
@@ -167,18 +167,16 @@ fn a_directory_of_others_is_denied_with_the_cause() {
 /// Options of a file system that takes no writes once it has the old file.
 const READ_ONLY: &str = "size=63k";
 
-/// Runs in a file system of its own, mounted with these options; `None` where this machine may not mount.
-fn in_file_system<T>(place: &Place, options: &str, run: impl FnOnce() -> T) -> Option<T> {
-    let mount = |arguments: &[&str]| {
-        std::process::Command::new(arguments[0])
-            .args(&arguments[1..])
-            .arg(place.at(""))
-            .status()
-            .is_ok_and(|status| status.success())
-    };
-    if !mount(&["mount", "-t", "tmpfs", "-o", options, "tmpfs"]) {
+/// Mounts a file system of its own with these options; `None` where this machine may not mount.
+fn file_system(place: &Place, options: &str) -> Option<Mounted> {
+    if !run(
+        "mount",
+        &["-t", "tmpfs", "-o", options, "tmpfs"],
+        &place.at(""),
+    ) {
         return None;
     }
+    let mounted = Mounted(place.at(""));
     fs::write(place.at("f"), "old").unwrap();
     set_mode(&place.at("f"), 0o640);
     if options.contains("nr_inodes") {
@@ -186,11 +184,9 @@ fn in_file_system<T>(place: &Place, options: &str, run: impl FnOnce() -> T) -> O
         (0..100).find(full).unwrap();
     }
     if options == READ_ONLY {
-        mount(&["mount", "-o", "remount,ro"]);
+        assert!(run("mount", &["-o", "remount,ro"], &place.at("")));
     }
-    let result = run();
-    assert!(mount(&["umount"]));
-    Some(result)
+    Some(mounted)
 }
 
 #[test]
@@ -204,17 +200,14 @@ fn a_file_system_that_takes_nothing_is_named_and_the_old_file_stays() {
         for (options, cause) in causes {
             let place = Place::new();
             let args = format!("path = 'HOSTf'\ncontent = '{}'", "x".repeat(100_000));
-            let outcome = in_file_system(&place, options, || {
-                let error = place.apply(&shell, "file", &args).unwrap_err();
-                place.assert_clean();
-                let content = fs::read_to_string(place.at("f")).unwrap();
-                (error, content, mode(&place.at("f")))
-            });
-            let Some((error, content, kept)) = outcome else {
+            let Some(_mounted) = file_system(&place, options) else {
                 return;
             };
+            let error = place.apply(&shell, "file", &args).unwrap_err();
+            place.assert_clean();
             assert!(error.contains(cause), "{}: {error}", shell.name);
-            assert_eq!((content.as_str(), kept), ("old", 0o640));
+            assert_eq!(fs::read_to_string(place.at("f")).unwrap(), "old");
+            assert_eq!(mode(&place.at("f")), 0o640);
         }
     }
 }

@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
-use support::place::{Place, mode, set_mode};
+use support::place::{Mounted, Place, mode, run, set_mode};
 use support::shell::{shells, toml};
 
 #[test]
@@ -126,24 +126,16 @@ fn remove_refuses_mount_points() {
         let place = Place::new();
         let at = place.at("a b/m");
         fs::create_dir_all(&at).unwrap();
-        let mount = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "tmpfs"])
-            .arg(&at)
-            .status()
-            .unwrap();
-        if !mount.success() {
+        if !run("mount", &["-t", "tmpfs", "tmpfs"], &at) {
             return;
         }
+        let _mounted = Mounted(at);
         let failure = |path: &str| {
             let args = format!("path = 'HOST{path}'");
             let module = place.build("remove", &args).unwrap();
             shell.changes(module.as_ref())
         };
         let (itself, above) = (failure("a b/m"), failure("a b"));
-        std::process::Command::new("umount")
-            .arg(&at)
-            .status()
-            .unwrap();
         let (itself, above) = (itself.unwrap_err(), above.unwrap_err());
         assert!(itself.guard && above.guard);
         assert!(

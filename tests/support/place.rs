@@ -90,3 +90,19 @@ pub fn mode(path: &Path) -> u32 {
 pub fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
+
+/// Unmounts at its end, also when a test fails.
+pub struct Mounted(pub PathBuf);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        run("umount", &[], &self.0);
+    }
+}
+
+/// Runs a command on a path; whether it succeeded.
+pub fn run(command: &str, arguments: &[&str], path: &Path) -> bool {
+    let mut command = std::process::Command::new(command);
+    let status = command.args(arguments).arg(path).status();
+    status.is_ok_and(|status| status.success())
+}
