@@ -164,3 +164,57 @@ async fn closing_loses_what_still_runs() {
     assert_eq!(finish(&mut *process.output).await, Ended::default());
     assert!(matches!(process.output.ending(), Ending::Lost(_)));
 }
+
+/// A proxy in front of a port, which forwards nothing more once it is told to stall.
+async fn proxy(port: u16) -> (u16, tokio::sync::watch::Sender<bool>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let own = listener.local_addr().unwrap().port();
+    let (stall, stalled) = tokio::sync::watch::channel(false);
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            let mut stalled = stalled.clone();
+            tokio::spawn(async move {
+                let mut far = tokio::net::TcpStream::connect(("127.0.0.1", port))
+                    .await
+                    .unwrap();
+                let told = async {
+                    let _ = stalled.wait_for(|stalled| *stalled).await;
+                };
+                tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut near, &mut far) => return,
+                    () = told => {}
+                }
+                // Both sides stay open, and nothing passes.
+                std::future::pending::<()>().await;
+            });
+        }
+    });
+    (own, stall)
+}
+
+#[tokio::test]
+async fn a_dead_link_is_noticed_and_what_runs_is_unknown() {
+    use crate::support::sshd::Sshd;
+    let Some(sshd) = Sshd::start(&[]) else { return };
+    let (port, stall) = proxy(sshd.port).await;
+    let mut target = super::target(&sshd);
+    target.port = port;
+    target.server_alive_interval = Some(Duration::from_secs(1));
+    target.server_alive_count_max = 2;
+    let connection = super::connect(target).await;
+    let mut process = start(&connection, "echo begun; exec cat").await;
+    assert!(within(process.output.next()).await.is_some());
+    stall.send_replace(true);
+    let begun = Instant::now();
+    assert_eq!(finish(&mut *process.output).await, Ended::default());
+    assert_eq!(
+        process.output.ending(),
+        Ending::Lost("the host no longer answers".into())
+    );
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    let again = connection.start("true").await.map(drop).unwrap_err();
+    assert_eq!(again.0, "the host no longer answers");
+    let begun = Instant::now();
+    within(connection.close()).await;
+    assert!(begun.elapsed() < Duration::from_secs(2));
+}
