@@ -49,7 +49,7 @@ docker_image = { name = "pulsar:v3.1.0", tar = "pulsar-v3.1.0.tar" }
 
 /// `rn_image` prints what the engine has under the name: its id, time of making and layers, and its store.
 const LOOK: &str = "rn_image() {
-  if rn_said=$(docker image inspect --format 'image {{.Id}} {{.Created}} {{join .RootFS.Layers \",\"}}' \"$rn_name\" 2>/dev/null)
+  if rn_said=$(docker image inspect --format 'image {{.ID}} {{.Created}} {{join .RootFS.Layers \",\"}}' \"$rn_name\" 2>/dev/null)
   then printf '%s\\n' \"$rn_said\"; fi
   rn_store=$(docker info --format '{{json .DriverStatus}}') || return
   case $rn_store in *io.containerd.snapshotter*) echo containerd ;; esac
@@ -228,7 +228,7 @@ impl Module for Image {
         };
         if !done.is_empty() && !self.is_same(&said) {
             return Err(Failure::new(format!(
-                "docker loaded the tar, but {} is {} and not {}",
+                "docker reports success, but {} is {} and not {}",
                 self.name,
                 match Self::id(&said) {
                     "" => "missing",
@@ -349,7 +349,7 @@ mod tests {
             .unwrap_err();
         assert_eq!(
             lie.message,
-            format!("docker loaded the tar, but app:1 is sha256:1 and not {id}")
+            format!("docker reports success, but app:1 is sha256:1 and not {id}")
         );
     }
 

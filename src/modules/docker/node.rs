@@ -37,12 +37,13 @@ docker_node = { node = "gp22aitppaphhq1", labels = { bookie1 = true }, exact = t
 };
 
 /// What the probe prints: the node, or where its name alone is not enough, every node. Afterwards the same.
-const INSPECT: &str = "rn_inspect() {
-  docker node inspect --format '{{json .}}' \"$1\" 2>/dev/null && return
+const INSPECT: &str = r#"rn_format='{"ID":{{json .ID}},"Spec":{{json .Spec}},"Description":{"Hostname":{{json .Description.Hostname}}},"Status":{{json .Status}}}'
+rn_inspect() {
+  docker node inspect --format "$rn_format" "$1" 2>/dev/null && return
   rn_ids=$(docker node ls -q) || return
-  docker node inspect --format '{{json .}}' $rn_ids
+  docker node inspect --format "$rn_format" $rn_ids
 }
-";
+"#;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -366,15 +366,15 @@ impl Present {
         };
         let mut failure = Failure::new(message);
         for service in &lacks {
-            for (word, title) in [("tasks", "tasks"), ("log", "log")] {
-                let lines = fields(said, word);
-                let of_it = lines.iter().filter(|fields| fields[0] == service[0]);
-                for line in of_it {
-                    failure = failure.help(format!(
-                        "{title} of {}: {}",
-                        service[0],
-                        line[1..].join("|")
-                    ));
+            for (word, title) in [
+                ("tasks", String::new()),
+                ("log", format!("{} says: ", service[0])),
+            ] {
+                for line in fields(said, word)
+                    .iter()
+                    .filter(|line| line[0] == service[0])
+                {
+                    failure = failure.help(format!("{title}{}", line[1..].join("|").trim_end()));
                 }
             }
         }

@@ -42,6 +42,7 @@ rn_judge() {
           else if (update[s] ~ /paused/ || (strict && update[s] ~ /rollback/)) bad[s] = update[s]
           if (s in bad) { verdict = "bad"; cause = bad[s]; if (message[s] != "") cause = cause ": " message[s] }
           else if (update[s] ~ /updating|started/) cause = "updating"
+          else if (have[s] > want[s]) cause = "one must end"
           else if (have[s] != want[s] || run[s] + 0 != want[s]) cause = (s in now) ? now[s] : "no task yet"
           if (cause != "" && (s in error)) {
             cause = cause ": " error[s]; if (place[s] != "") cause = cause " on " place[s]
@@ -61,7 +62,7 @@ rn_judge() {
 # Prints why the services that lack something do not run.
 rn_diagnose() {
   for rn_s in $(printf '%s\n' "$rn_judged" | sed -n 's/^lacks|\([^|]*\)|.*/\1/p'); do
-    docker service ps --no-trunc --format '{{.Name}} on {{.Node}}: {{.CurrentState}} {{.Error}}' "$rn_s" 2>/dev/null |
+    docker service ps --no-trunc --format '{{.Name}}{{if .Node}} on {{.Node}}{{end}}: {{.CurrentState}} {{.Error}}' "$rn_s" 2>/dev/null |
       head -n 3 | sed "s/^/tasks|$rn_s|/"
     rn_limit 10 docker service logs --raw --tail 5 "$rn_s" 2>&1 | tail -n 5 | sed "s/^/log|$rn_s|/"
   done
@@ -111,7 +112,7 @@ rn_remove() {
     rn_now=$(($(date +%s) - rn_start))
     rn_rest=$(rn_left) || return
     if [ -z "$rn_rest" ]; then echo "removed|$rn_now"; return 0; fi
-    rn_progress=$(printf '%s\n' "$rn_rest" | cut -d' ' -f1 | sort | uniq -c | awk '{ printf "%s%d %s", s, $1, $2; s = ", " }')
+    rn_progress=$(printf '%s\n' "$rn_rest" | cut -d' ' -f1 | sort | uniq -c | awk '{ printf "%s%d %s%s", s, $1, $2, ($1 > 1 ? "s" : ""); s = ", " }')
     if [ "$rn_progress" != "$rn_shown" ]; then printf 'left: %s\n' "$rn_progress"; rn_shown=$rn_progress; fi
     if [ $rn_now -ge "$rn_wait" ]; then
       printf '%s\n%s\n' "$rn_said" "$rn_rest" | sed 's/^/left|/'; echo "late|$rn_now"; return 0

@@ -75,10 +75,11 @@ no_log = true
 };
 
 /// Prints what the engine knows of its swarm. An engine that has just started first looks for its managers.
-const INFO: &str = "rn_info() {
+const INFO: &str = "rn_format='{{with .Swarm}}{\"NodeID\":{{json .NodeID}},\"NodeAddr\":{{json .NodeAddr}},\"LocalNodeState\":{{json .LocalNodeState}},\"ControlAvailable\":{{json .ControlAvailable}},\"Error\":{{json .Error}},\"RemoteManagers\":{{json .RemoteManagers}}{{if .Cluster}},\"Cluster\":{\"ID\":{{json .Cluster.ID}}}{{end}}}{{end}}'
+rn_info() {
   rn_try=0
   while :; do
-    rn_swarm=$(docker info --format '{{json .Swarm}}') || return
+    rn_swarm=$(docker info --format \"$rn_format\") || return
     case $rn_swarm in *'\"LocalNodeState\":\"pending\"'*) ;; *) break ;; esac
     rn_try=$((rn_try + 1)); if [ $rn_try -ge 15 ]; then break; fi
     sleep 1
