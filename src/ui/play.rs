@@ -173,6 +173,8 @@ impl PlayStory {
             for (_, hosts) in &mut task.notes {
                 hosts.sort_by_key(|host| order.get(host).copied());
             }
+            let first = |hosts: &[String]| hosts.first().and_then(|host| order.get(host)).copied();
+            task.notes.sort_by_key(|(_, hosts)| first(hosts));
         }
         let partly = known.partly;
         self.failures.flush(page);
@@ -236,19 +238,46 @@ impl PlayStory {
             }
         }
         page.out(line);
+        // A note for all hosts of this line, or for all of one status in it, needs no names.
+        let named = |hosts: &[String]| {
+            let same = |(_, _, known): &(Status, String, Vec<&str>)| *known == *hosts;
+            hosts.len() < task.hosts.len() && !groups.iter().any(same)
+        };
+        self.notes_below(task, named, page);
+    }
+
+    fn notes_below(&self, task: &Task, named: impl Fn(&[String]) -> bool, page: &mut Page) {
+        let width = page.width;
+        let names = |hosts: &[String]| {
+            let names = match width {
+                Some(width) => fit(hosts, width / 2),
+                None => fold(hosts),
+            };
+            match hosts.len() {
+                1 => names,
+                count => format!("{names} ({count})"),
+            }
+        };
+        // A note of one line stands behind its hosts, in a column.
+        let short = |(lines, hosts): &&(Vec<String>, Vec<String>)| lines.len() == 1 && named(hosts);
+        let short = task.notes.iter().filter(short);
+        let column = short.map(|(_, hosts)| names(hosts).width()).max();
         for (lines, hosts) in &task.notes {
-            // A note for all hosts of the line above, or for all of one status there, needs no names.
-            let hosts_of = |(_, _, known): &(Status, String, Vec<&str>)| *known == *hosts;
-            if hosts.len() < task.hosts.len() && !groups.iter().any(hosts_of) {
-                let names = match page.width {
-                    Some(width) => fit(hosts, width.saturating_sub(12)),
-                    None => fold(hosts),
-                };
-                let names = format!("{names} ({})", hosts.len());
-                page.out(format!("    {}", self.style.paint(Tone::Strong, names)));
+            let mut before = String::new();
+            if named(hosts) {
+                let names = names(hosts);
+                let blanks = column.unwrap_or(0).saturating_sub(names.width());
+                let names = self.style.paint(Tone::Strong, names);
+                match lines.len() {
+                    1 => before = format!("{names}{}  ", " ".repeat(blanks)),
+                    _ => {
+                        page.out(format!("    {names}"));
+                        before = "  ".to_owned();
+                    }
+                }
             }
             for line in lines {
-                page.out(format!("    {line}"));
+                page.out(format!("    {before}{line}"));
             }
         }
     }

@@ -200,3 +200,27 @@ fn in_a_pipe_an_ad_hoc_command_gives_lines_with_their_host() {
     );
     assert_eq!(report.exit_code(), 2);
 }
+
+#[test]
+fn what_a_task_shows_stands_behind_its_hosts() {
+    let mut events = vec![run(false), play(0, "hosts", &HOSTS[..4], 1)];
+    let task = task(0, 0, "say");
+    for (at, text) in [(3, "two"), (0, "one"), (2, "two"), (1, "a\nb")] {
+        let says = Outcome {
+            shown: Some(text.to_owned()),
+            ..outcome(Status::Ok)
+        };
+        events.push(done(HOSTS[at], &task, says));
+    }
+    let (out, _, _) = show(Options::default(), &events);
+    let told = "
+hosts (4 hosts)
+  say .......................................... ok 4
+    gp22aitppapn50h                       one
+    gp22aitppap3j1z
+      a
+      b
+    gp22aitppap224s, gp22aitppapqbnp (2)  two
+";
+    assert!(out.starts_with(told.trim_start_matches('\n')), "{out}");
+}
