@@ -4,20 +4,15 @@ use super::agent::{self, Agent};
 use super::client::{Client, Shared};
 use super::deadline::Deadline;
 use super::explain;
-use super::keys::{KeyFile, Keys};
+use super::keys::Keys;
 use super::known_hosts::fingerprint;
 use super::settings::Target;
+use super::signer::{Candidate, SignError, Signer, candidates};
 use super::stream::Head;
 use crate::transport::ConnectError;
 use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse};
-use russh::keys::agent::AgentIdentity;
-use russh::keys::signature::Signer as _;
-use russh::keys::ssh_encoding::Encode;
-use russh::keys::ssh_key::Signature;
-use russh::keys::ssh_key::private::KeypairData;
-use russh::keys::{HashAlg, PrivateKey, PublicKey};
+use russh::keys::{HashAlg, PublicKey};
 use russh::{MethodKind, MethodSet};
-use std::sync::Arc;
 
 /// A server may ask for the password in several steps, but not for ever.
 const QUESTIONS: usize = 8;
@@ -36,12 +31,6 @@ pub(super) struct Login<'a> {
     pub(super) notes: Vec<String>,
     /// What the server accepts, as far as it has said so.
     pub(super) accepts: Option<MethodSet>,
-}
-
-/// A key to offer.
-enum Candidate {
-    Agent(PublicKey, String),
-    File(Arc<KeyFile>),
 }
 
 enum Step {
@@ -295,32 +284,6 @@ impl Login<'_> {
     }
 }
 
-/// The keys to offer: first those that are configured, through the agent where it holds them; then the agent's others.
-fn candidates(target: &Target, files: Vec<Arc<KeyFile>>, agent: Option<&Agent>) -> Vec<Candidate> {
-    let held: &[(PublicKey, String)] = agent.map_or(&[], |agent| &agent.keys);
-    let same = |a: &PublicKey, b: &PublicKey| a.key_data() == b.key_data();
-    let mut rest: Vec<Candidate> = held
-        .iter()
-        .filter(|_| !target.identities_only)
-        .filter(|(key, _)| !files.iter().any(|file| same(&file.public, key)))
-        .map(|(key, comment)| Candidate::Agent(key.clone(), comment.clone()))
-        .collect();
-    let mut all: Vec<Candidate> = files
-        .into_iter()
-        .map(|file| {
-            match held.iter().find(|(key, _)| same(key, &file.public)) {
-                // An unlocked file saves the agent's round trip, and works where the agent refuses.
-                Some((key, _)) if file.is_locked() => {
-                    Candidate::Agent(key.clone(), file.path.display().to_string())
-                }
-                _ => Candidate::File(file),
-            }
-        })
-        .collect();
-    all.append(&mut rest);
-    all
-}
-
 /// Whether a server's identification is of an OpenSSH before 7.2, which knows RSA signatures only with SHA-1.
 fn has_only_sha1(identification: &str) -> bool {
     let Some(version) = identification.strip_prefix("SSH-2.0-OpenSSH_") else {
@@ -331,75 +294,6 @@ fn has_only_sha1(identification: &str) -> bool {
         .map(|number| number.parse::<u32>().unwrap_or(0));
     let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     version < (7, 2)
-}
-
-/// Signs with a key, and remembers whether the server has asked for it.
-struct Signer<'a> {
-    candidate: &'a Candidate,
-    keys: &'a Keys,
-    agent: Option<&'a mut Agent>,
-    deadline: &'a Deadline,
-    asked: bool,
-}
-
-enum SignError {
-    /// The connection is gone.
-    Gone,
-    /// The key can't be used.
-    Why(String),
-}
-
-impl From<russh::SendError> for SignError {
-    fn from(_: russh::SendError) -> Self {
-        SignError::Gone
-    }
-}
-
-impl russh::Signer for Signer<'_> {
-    type Error = SignError;
-
-    async fn auth_sign(
-        &mut self,
-        identity: &AgentIdentity,
-        hash: Option<HashAlg>,
-        data: Vec<u8>,
-    ) -> Result<Vec<u8>, SignError> {
-        self.asked = true;
-        match self.candidate {
-            Candidate::Agent(..) => {
-                let Some(agent) = &mut self.agent else {
-                    return Err(SignError::Why("the agent is gone".into()));
-                };
-                agent
-                    .client
-                    .sign_request(identity, hash, data)
-                    .await
-                    .map_err(|error| SignError::Why(agent::words(&error)))
-            }
-            Candidate::File(file) => {
-                // The operator may be asked for the passphrase.
-                let pause = file.is_locked().then(|| self.deadline.pause());
-                let secret = self.keys.secret(file).await.map_err(SignError::Why)?;
-                drop(pause);
-                tokio::task::spawn_blocking(move || sign(&secret, hash, data))
-                    .await
-                    .map_err(|error| SignError::Why(error.to_string()))?
-                    .ok_or_else(|| SignError::Why("it can't sign".into()))
-            }
-        }
-    }
-}
-
-/// The data with the signature behind it, as the protocol wants it.
-fn sign(key: &PrivateKey, hash: Option<HashAlg>, mut data: Vec<u8>) -> Option<Vec<u8>> {
-    let signature: Signature = match key.key_data() {
-        KeypairData::Rsa(pair) => (pair, hash).try_sign(&data).ok()?,
-        pair => pair.try_sign(&data).ok()?,
-    };
-    let mut encoded = Vec::new();
-    signature.encode(&mut encoded).ok()?;
-    encoded.encode(&mut data).ok()?;
-    Some(data)
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ pub mod pattern;
 mod pool;
 mod session;
 pub mod settings;
+mod signer;
 mod stream;
 
 use self::config::SshConfig;
