@@ -4,7 +4,7 @@ mod adhoc;
 mod completions;
 mod demo;
 mod exec;
-mod inventory;
+pub mod inventory;
 mod modules;
 mod options;
 mod perform;

@@ -75,7 +75,7 @@ impl Selection {
             _ => tags.contains(wanted),
         };
         let word = |word: &str| tags.iter().any(|tag| tag == word);
-        if self.skip_tags.iter().any(|tag| has(tag)) {
+        if self.skip_tags.iter().any(has) {
             return false;
         }
         let named = self.tags.iter().any(|tag| tag != "all" && has(tag));

@@ -74,7 +74,7 @@ impl HostRun {
                     };
                 }
                 Ok(false) => {}
-                Err(wrong) => return wrong,
+                Err(wrong) => return *wrong,
             }
             self.context.send(Event::TaskRetry {
                 host: self.name().to_string(),
@@ -317,7 +317,7 @@ impl HostRun {
                     full.message.clear();
                 }
                 Ok(_) => {}
-                Err(wrong) => return wrong,
+                Err(wrong) => return *wrong,
             }
         }
         if let Some(condition) = &doing.task.changed_when
@@ -326,7 +326,7 @@ impl HostRun {
             match judge(doing, &full, condition) {
                 Ok(true) => full.status = Status::Changed,
                 Ok(false) => full.status = Status::Ok,
-                Err(wrong) => return wrong,
+                Err(wrong) => return *wrong,
             }
         }
         full
@@ -342,18 +342,18 @@ fn stretch(actions: &[Action]) -> usize {
 }
 
 /// Evaluates a condition on a result, which is known as `result` and under the name that the task registers.
-fn judge(doing: &Doing<'_>, full: &Full, condition: &Node) -> Result<bool, Full> {
+fn judge(doing: &Doing<'_>, full: &Full, condition: &Node) -> Result<bool, Box<Full>> {
     let value: Value = full.value();
     let mut scope = doing.turn.scope.with("result", value.clone());
     if let Some(name) = &doing.task.register {
         scope = scope.with(name, value);
     }
-    Lookup::new(scope)
-        .holds(condition)
-        .map_err(|trouble| match trouble {
+    Lookup::new(scope).holds(condition).map_err(|trouble| {
+        Box::new(match trouble {
             Unrendered::Problem(problem) => outcome::wrong(&(*problem).into()).said_as(full),
             Unrendered::Later(name) => outcome::too_early(&name, false),
         })
+    })
 }
 
 impl Full {

@@ -333,7 +333,8 @@ mod tests {
 
     #[test]
     fn a_line_is_added_replaced_or_left() {
-        let cases: &[(Option<&str>, Option<&str>, &str, Option<&str>)] = &[
+        type Case<'a> = (Option<&'a str>, Option<&'a str>, &'a str, Option<&'a str>);
+        let cases: &[Case<'_>] = &[
             (None, None, "", Some("k=2\n")),
             (None, None, "a", Some("a\nk=2\n")),
             (None, None, "a\n", Some("a\nk=2\n")),

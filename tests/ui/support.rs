@@ -174,7 +174,7 @@ impl Screen {
                             self.rows[self.row].clear();
                         }
                         "m" => {}
-                        other => panic!("a live screen has no use for {other}"),
+                        other => unreachable!("a live screen has no use for {other}"),
                     }
                 }
                 _ => {
