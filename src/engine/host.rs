@@ -3,29 +3,22 @@
 use super::Context;
 use super::exchange::{self, Identity, Reply, Trouble};
 use super::message::Step;
-use super::outcome::{self, Verdict};
+use super::outcome::{self, State, Verdict};
+use super::question::{Answers, Question};
 use crate::event::{Event, Status, TaskId};
 use crate::inventory::Host;
-use crate::modules::{Changes, Found, Script};
+use crate::modules::{Changes, Found};
 use crate::plan::{self, Prepared, Turn};
 use crate::playbook::{Play, Task};
 use crate::transport::{ConnectErrorKind, Connection};
 use crate::vars::{PlayScope, Scope};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 /// At most so many questions travel ahead of the task that needs them.
 const AHEAD: usize = 64;
-
-/// Whether a host is still in the run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
-    Well,
-    Failed,
-    Lost,
-}
 
 /// A host during a run.
 pub(super) struct HostRun {
@@ -53,50 +46,6 @@ impl Work {
             &self.play.tasks[index]
         } else {
             &self.play.handlers[index - tasks]
-        }
-    }
-}
-
-/// What a host has answered, for as long as nothing changes on it.
-#[derive(Default)]
-pub(super) struct Answers(HashMap<Question, Found>);
-
-/// A question is known by what it asks, so an answer can never serve another question.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Question {
-    pub identity: Identity,
-    pub env: Vec<(String, String)>,
-    pub script: String,
-}
-
-impl Question {
-    pub(super) fn step(&self) -> Step {
-        Step {
-            script: Script::new(self.script.clone()),
-            env: self.env.clone(),
-            needed: false,
-        }
-    }
-}
-
-impl Answers {
-    pub(super) fn get(&self, question: &Question) -> Option<&Found> {
-        self.0.get(question)
-    }
-
-    /// Something changed: everything has to be asked again.
-    pub(super) fn forget(&mut self) {
-        self.0.clear();
-    }
-
-    pub(super) fn learn(&mut self, questions: &[Question], answers: &[crate::modules::Done]) {
-        for (question, done) in questions.iter().zip(answers) {
-            let found = Found {
-                code: done.code,
-                stdout: done.stdout.clone(),
-                stderr: done.stderr.clone(),
-            };
-            self.0.insert(question.clone(), found);
         }
     }
 }

@@ -8,6 +8,7 @@ mod host;
 mod message;
 mod outcome;
 mod play;
+mod question;
 mod transfer;
 mod turn;
 

@@ -1,7 +1,6 @@
 //! What became of a task, from the first answer to the line on the screen.
 
 use super::exchange::Trouble;
-use super::host::State;
 use crate::diagnostic::Problems;
 use crate::event::{Outcome, Status};
 use crate::modules::{Diff, Done, Failure};
@@ -9,6 +8,14 @@ use crate::playbook::Task;
 use crate::transport::Exit;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
+
+/// Whether a host is still in the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    Well,
+    Failed,
+    Lost,
+}
 
 /// What follows from a task for its host.
 #[derive(Debug, Default)]

@@ -1,6 +1,7 @@
 //! One play: its batches, its barriers, its handlers, and when a failure ends it for all.
 
-use super::host::{HostRun, State, Work};
+use super::host::{HostRun, Work};
+use super::outcome::State;
 use super::{Context, Selection};
 use crate::event::Event;
 use crate::playbook::{Play, Portion, Task};

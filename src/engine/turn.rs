@@ -1,9 +1,10 @@
 //! One turn of a task: ask, decide, act, judge, and try again where the playbook says so.
 
 use super::exchange::{Identity, Trouble};
-use super::host::{Answers, HostRun, Question};
+use super::host::HostRun;
 use super::message::Step;
 use super::outcome::{self, Full};
+use super::question::{Answers, Question};
 use super::transfer;
 use crate::document::Node;
 use crate::event::{Event, Status, TaskId};
