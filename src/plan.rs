@@ -266,7 +266,7 @@ impl Local for Files<'_> {
             Problem::new(format!(
                 "cannot read {}: {}",
                 found.display(),
-                crate::playbook::cause(&error)
+                crate::diagnostic::cause(&error)
             ))
         })?;
         let source = Source::new(found.display().to_string(), text);

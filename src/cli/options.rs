@@ -153,7 +153,7 @@ fn extra(text: &str) -> Result<Table, Problems> {
         let content = std::fs::read_to_string(path).map_err(|error| {
             Problem::new(format!(
                 "cannot read the variables in {path}: {}",
-                crate::playbook::cause(&error)
+                crate::diagnostic::cause(&error)
             ))
         })?;
         let node = document::parse(&Source::new(path, content))?;

@@ -103,7 +103,7 @@ fn start_log(output: &OutputOptions) -> Result<(), Problem> {
         Problem::new(format!(
             "cannot write the log {}: {}",
             path.display(),
-            crate::playbook::cause(&error)
+            crate::diagnostic::cause(&error)
         ))
     })?;
     let level =

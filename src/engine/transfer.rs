@@ -31,7 +31,7 @@ pub(super) async fn upload(
         Error::Failed(format!(
             "cannot read {}: {}",
             from.display(),
-            crate::playbook::cause(&error)
+            crate::diagnostic::cause(&error)
         ))
     };
     let mut file = tokio::fs::File::open(from).await.map_err(local)?;
@@ -88,7 +88,7 @@ pub(super) async fn fetch(
         Error::Failed(format!(
             "cannot write {}: {}",
             to.display(),
-            crate::playbook::cause(&error)
+            crate::diagnostic::cause(&error)
         ))
     };
     let folder = to.parent().unwrap_or(Path::new("."));

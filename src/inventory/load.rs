@@ -162,19 +162,10 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Problem {
     let problem = Problem::new(format!(
         "cannot read the inventory {}: {}",
         path.display(),
-        cause(error)
+        crate::diagnostic::cause(error)
     ));
     if error.kind() == std::io::ErrorKind::NotFound {
         return problem.help("name one with `-i FILE` or `-i FOLDER`");
     }
     problem
-}
-
-/// What the system says, without its number.
-pub(super) fn cause(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or(&text);
-    let mut letters = text.chars();
-    let first = letters.next().map(|c| c.to_lowercase().to_string());
-    format!("{}{}", first.unwrap_or_default(), letters.as_str())
 }

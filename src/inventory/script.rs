@@ -6,7 +6,7 @@
 
 use super::draft::{Draft, GroupDraft, HostDraft, Layer, Reference, check_name};
 use super::file::ANSIBLE;
-use super::load::cause;
+use crate::diagnostic::cause;
 use crate::diagnostic::{Place, Problem, Problems, Source};
 use crate::document::{Data, Entry, Node};
 use rustix::process::{Pid, Signal, kill_process_group};

@@ -1,7 +1,7 @@
 //! Reading playbook files and what they import.
 
 use super::{Play, Playbook, parse_play};
-use crate::diagnostic::{Place, Problem, Problems, Source};
+use crate::diagnostic::{Place, Problem, Problems, Source, cause};
 use crate::document::{self, Node, Table};
 use std::path::{Path, PathBuf};
 
@@ -177,17 +177,6 @@ impl Loader {
                 None
             }
         }
-    }
-}
-
-/// A file error in plain words, without the number.
-pub(crate) fn cause(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => "no such file".to_string(),
-        std::io::ErrorKind::PermissionDenied => "permission denied".to_string(),
-        std::io::ErrorKind::IsADirectory => "it is a folder".to_string(),
-        std::io::ErrorKind::InvalidData => "it is not UTF-8 text".to_string(),
-        _ => error.to_string(),
     }
 }
 

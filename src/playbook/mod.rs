@@ -7,7 +7,7 @@ mod load;
 mod play;
 mod task;
 
-pub(crate) use load::{cause, over};
+pub(crate) use load::over;
 pub use load::{find, load};
 pub use play::parse_play;
 pub use task::{one_task, parse_task};

@@ -2,9 +2,9 @@
 
 use super::term::{Kind, Slice, Term};
 use super::{Op, Pattern};
+use crate::diagnostic::cause;
 use crate::diagnostic::{Problem, Problems, Source};
 use crate::exit;
-use crate::inventory::load::cause;
 use crate::inventory::{Host, Inventory};
 use regex::Regex;
 use std::fmt;

@@ -130,7 +130,7 @@ impl<'a> Reader<'a> {
             Err(error) => {
                 return Err(Problem::new(format!(
                     "can't read the SSH configuration {name}: {}",
-                    crate::transport::ssh::known_hosts::cause(&error)
+                    crate::diagnostic::cause(&error)
                 )));
             }
         };

@@ -29,7 +29,7 @@ pub fn add(file: &Path, host: &str, port: u16, key: &PublicKey) -> Result<bool, 
         Problem::new(format!(
             "can't add a host key to {}: {}",
             file.display(),
-            super::cause(&error)
+            crate::diagnostic::cause(&error)
         ))
         .help("make the file writable, or set `user_known_hosts_file` to one that is")
     };

@@ -72,7 +72,7 @@ impl KnownHosts {
                     return Err(Problem::new(format!(
                         "can't read the known hosts in {}: {}",
                         path.display(),
-                        cause(&error)
+                        crate::diagnostic::cause(&error)
                     ))
                     .help("make the file readable, or set `user_known_hosts_file` or `global_known_hosts_file` to another one"));
                 }
@@ -199,15 +199,4 @@ fn read_lines(text: &[u8]) -> impl Iterator<Item = (usize, Line)> {
     text.split(|byte| *byte == b'\n')
         .enumerate()
         .filter_map(|(index, line)| Some((index + 1, Line::parse(line)?)))
-}
-
-/// The cause of a failed file operation, in the system's words but without its number.
-pub(super) fn cause(error: &io::Error) -> String {
-    let text = error.to_string();
-    let words = text.split(" (os error").next().unwrap_or(&text);
-    let mut chars = words.chars();
-    match chars.next() {
-        Some(first) => first.to_lowercase().chain(chars).collect(),
-        None => text,
-    }
 }

@@ -1,7 +1,7 @@
 //! Key files and the agent, looked at before the first connection.
 
 use crate::diagnostic::Problem;
-use crate::transport::ssh::known_hosts::cause;
+use crate::diagnostic::cause;
 use rustix::process::getuid;
 use std::fs::File;
 use std::io::{self, Read};
