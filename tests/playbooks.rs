@@ -33,6 +33,7 @@ fn scope(host: &str, play: &Play) -> Scope {
         .map(|host| HostVariables {
             name: host.name.clone(),
             groups: host.groups.clone(),
+            address: host.connection.address.clone().unwrap_or_default(),
             vars: inventory.variable_table(&host.name),
         })
         .collect();
