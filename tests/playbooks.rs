@@ -15,10 +15,9 @@ fn root() -> &'static Path {
 }
 
 fn plays(name: &str) -> Vec<Play> {
-    match playbook::load(&root().join("playbooks").join(name)) {
-        Ok(playbook) => playbook.plays,
-        Err(problems) => panic!("{name}:\n{problems}"),
-    }
+    let (playbook, problems) = playbook::load(&root().join("playbooks").join(name));
+    assert!(problems.is_empty(), "{name}:\n{problems}");
+    playbook.plays
 }
 
 /// What a host sees in a play of a playbook.
