@@ -10,7 +10,7 @@ mod task;
 pub(crate) use load::over;
 pub use load::{find, load};
 pub use play::parse_play;
-pub use task::{one_task, parse_task};
+pub use task::{MODIFIERS, one_task, parse_task};
 
 use crate::diagnostic::Place;
 use crate::document::{Node, Table};
