@@ -115,8 +115,10 @@ fn build(args: &Args) -> Result<Box<dyn Module>, Problem> {
 impl DockerNode {
     /// The node that is meant, among those that docker printed.
     fn pick(&self, said: &str) -> Result<Node, Failure> {
+        // Where docker finds nothing it prints an empty line.
         let mut nodes = said
             .lines()
+            .filter(|line| !line.is_empty())
             .map(|line| json("the node", line))
             .collect::<Result<Vec<Node>, _>>()?;
         let names: Vec<String> = nodes
@@ -372,7 +374,8 @@ mod tests {
     #[test]
     fn of_several_with_the_name_the_ready_one_is_meant() {
         let module = build("docker_node = { node = 'web1', labels = { a = 1 } }").unwrap();
-        let two = node("old", "web1", "down", json!({}))
+        let two = String::from("\n")
+            + &node("old", "web1", "down", json!({}))
             + &node("new", "web1", "ready", json!({ "a": "1" }))
             + &node("oth", "web2", "ready", json!({}));
         assert!(module.changes(&found(two)).unwrap().actions.is_empty());

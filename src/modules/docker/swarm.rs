@@ -19,8 +19,9 @@ pub static SPEC: Spec = Spec {
         nothing here leaves a swarm by the way. Let managers join one after the other (`serial = 1`); workers may \
         all join at once. docker takes the token as an argument only, so while a host joins, its process list \
         shows the token. Registered: `node_id`.\n\n\
-        `state = \"left\"` leaves whatever swarm the host is in. A manager takes its share of the swarm's state \
-        with it, the last manager all of it, so managers leave with `force = true` only.",
+        `state = \"left\"` leaves whatever swarm the host is in. A manager leaves with `force = true` only, \
+        since the last one takes the whole swarm with it; where there are others it is made a worker first, so \
+        that they keep their quorum.",
     args: &[
         Arg::new(
             "state",
@@ -118,6 +119,17 @@ while :; do
   sleep 1
 done
 printf '%s\\n' \"$rn_swarm\"
+";
+
+/// Makes a manager a worker first, so that the others keep their quorum. Where that is gone already, docker refuses
+/// and the host leaves as it is.
+const DEMOTE: &str = "rn_try=0
+if docker node demote \"$rn_id\" >/dev/null; then
+  while rn_info >/dev/null && [ $rn_try -lt 30 ]; do
+    case $rn_swarm in *'\"ControlAvailable\":true'*) ;; *) break ;; esac
+    rn_try=$((rn_try + 1)); sleep 1
+  done
+fi
 ";
 
 /// What `docker info` says of the swarm.
@@ -462,8 +474,20 @@ fn leave(info: &Info, force: bool) -> Result<Changes, Failure> {
             "set `force = true` to leave all the same, or demote it first: `docker node demote`",
         ));
     }
+    let others = info
+        .managers()
+        .iter()
+        .any(|remote| remote.node_id != info.node_id);
+    let demote = if info.control_available && others {
+        DEMOTE
+    } else {
+        ""
+    };
     let force = if force { " --force" } else { "" };
-    let text = format!("{INFO}docker swarm leave{force} >/dev/null || exit\nrn_info");
+    let text = format!(
+        "{INFO}rn_id={}\n{demote}docker swarm leave{force} >/dev/null || exit\nrn_info",
+        quote(&info.node_id)
+    );
     Ok(Changes::script(Script::new(text), "leaves its swarm"))
 }
 
