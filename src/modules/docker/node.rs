@@ -40,6 +40,12 @@ docker_node = { node = "gp22aitppaphhq1", labels = { bookie1 = true }, exact = t
 const INSPECT: &str = r#"rn_format='{"ID":{{json .ID}},"Spec":{{json .Spec}},"Description":{"Hostname":{{json .Description.Hostname}}},"Status":{{json .Status}}}'
 rn_inspect() {
   docker node inspect --format "$rn_format" "$1" 2>/dev/null && return
+  # A node that has just left and joined anew is there twice until the swarm misses the old one.
+  rn_try=0
+  while [ "$(docker node ls --format '{{.Hostname}} {{.Status}}' 2>/dev/null | grep -cFx "$1 Ready")" -gt 1 ]; do
+    rn_try=$((rn_try + 1)); if [ $rn_try -gt 20 ]; then break; fi
+    sleep 1
+  done
   rn_ids=$(docker node ls -q) || return
   docker node inspect --format "$rn_format" $rn_ids
 }

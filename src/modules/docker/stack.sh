@@ -38,7 +38,7 @@ rn_judge() {
         if (!(s in seen)) { item = item " missing"; cause = "the swarm has no such service" }
         else {
           item = item " " have[s] "/" want[s]
-          if (sum != "" && label[s] != sum) bad[s] = "rolled back, or changed by someone else"
+          if (sum != "" && label[s] != sum) bad[s] = update[s] ~ /rollback/ ? "rolled back" : "changed by someone else"
           else if (update[s] ~ /paused/ || (strict && update[s] ~ /rollback/)) bad[s] = update[s]
           if (s in bad) { verdict = "bad"; cause = bad[s]; if (message[s] != "") cause = cause ": " message[s] }
           else if (update[s] ~ /updating|started/) cause = "updating"
