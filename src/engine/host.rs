@@ -15,7 +15,7 @@ use crate::vars::{PlayScope, Scope};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// At most so many questions travel ahead of the task that needs them.
 const AHEAD: usize = 64;
@@ -322,14 +322,8 @@ impl HostRun {
         steps: Vec<Step>,
         questions: &[Question],
         answers: &mut Answers,
-        deadline: Option<std::time::Duration>,
+        deadline: Option<Duration>,
     ) -> Reply {
-        let Some(connection) = self.connection().await else {
-            return Reply {
-                trouble: Some(Trouble::NotStarted("there is no connection".into())),
-                ..Reply::default()
-            };
-        };
         let acting = steps.len();
         let asked: Vec<Question> = questions
             .iter()
@@ -338,21 +332,12 @@ impl HostRun {
             .collect();
         let mut all = steps;
         all.extend(asked.iter().map(Question::step));
-        let mut show = |line: &[u8]| {
-            self.context.send(Event::TaskOutput {
-                host: self.name().to_string(),
-                line: line.to_vec(),
-            });
-        };
-        let mut reply = exchange::run(
-            &*connection,
-            &self.context.terms,
-            identity,
-            &all,
-            deadline,
-            &mut show,
-        )
-        .await;
+        let mut reply = self.exchange(identity, &all, deadline).await;
+        if matches!(reply.trouble, Some(Trouble::NotStarted(_))) && !self.context.stopping() {
+            // It has certainly not started, so it may go over a new connection: the host may have been away.
+            self.close().await;
+            reply = self.exchange(identity, &all, deadline).await;
+        }
         let learned = reply.answers.split_off(acting.min(reply.answers.len()));
         answers.learn(&asked, &learned);
         if reply.answers.len() == acting && acting > 0 {
@@ -360,6 +345,28 @@ impl HostRun {
             reply.trouble = None;
         }
         reply
+    }
+
+    async fn exchange(
+        &self,
+        identity: &Identity,
+        steps: &[Step],
+        deadline: Option<Duration>,
+    ) -> Reply {
+        let Some(connection) = self.connection().await else {
+            return Reply {
+                trouble: Some(Trouble::NotStarted("there is no connection".into())),
+                ..Reply::default()
+            };
+        };
+        let mut show = |line: &[u8]| {
+            self.context.send(Event::TaskOutput {
+                host: self.name().to_string(),
+                line: line.to_vec(),
+            });
+        };
+        let terms = &self.context.terms;
+        exchange::run(&*connection, terms, identity, steps, deadline, &mut show).await
     }
 }
 
