@@ -221,6 +221,7 @@ fn outcome(play: usize, host: usize, at: usize) -> Outcome {
         help: Vec::new(),
         shown: None,
         diff: None,
+        command: None,
         code: Some(0),
         stdout: Vec::new(),
         stderr: Vec::new(),

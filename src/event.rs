@@ -136,6 +136,8 @@ pub struct Outcome {
     pub shown: Option<String>,
     /// The change as text, when `--diff` was given.
     pub diff: Option<Diff>,
+    /// The command that it ran for the operator. Empty under `no_log`.
+    pub command: Option<String>,
     /// The exit code of the command that decided.
     pub code: Option<i32>,
     /// What it printed. Empty under `no_log`.

@@ -34,6 +34,7 @@ pub(super) struct Full {
     pub help: Vec<String>,
     pub shown: Option<String>,
     pub diff: Option<Diff>,
+    pub command: Option<String>,
     pub code: Option<i32>,
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
@@ -51,6 +52,7 @@ impl Full {
             help: Vec::new(),
             shown: None,
             diff: None,
+            command: None,
             code: None,
             stdout: Vec::new(),
             stderr: Vec::new(),
@@ -128,6 +130,7 @@ impl Full {
             help: self.help,
             shown: self.shown,
             diff: self.diff,
+            command: self.command,
             code: self.code,
             stdout: self.stdout,
             stderr: self.stderr,
@@ -140,6 +143,7 @@ impl Full {
             outcome.help.clear();
             outcome.shown = None;
             outcome.diff = None;
+            outcome.command = None;
             outcome.stdout.clear();
             outcome.stderr.clear();
             outcome.result.clear();

@@ -119,7 +119,9 @@ impl HostRun {
             full.absent = true;
             return full;
         }
-        let full = self.act(doing, &found, changes, reads, answers).await;
+        let acts = !changes.actions.is_empty();
+        let mut full = self.act(doing, &found, changes, reads, answers).await;
+        full.command = doing.module.command().filter(|_| acts);
         self.judge_all(doing, full)
     }
 

@@ -71,6 +71,10 @@ impl Module for Command {
         self.setting.probe()
     }
 
+    fn command(&self) -> Option<String> {
+        Some(join(&self.words))
+    }
+
     fn changes(&self, found: &Found) -> Result<Changes, Failure> {
         // With exec no keyword, function or alias of the shell can take the program's place.
         let script = Script::new(format!(

@@ -67,6 +67,11 @@ pub trait Module: Send + Sync + fmt::Debug {
         None
     }
 
+    /// The command that it runs for the operator, as one would type it; shown when it fails.
+    fn command(&self) -> Option<String> {
+        None
+    }
+
     /// What must be done, given the answer. No actions: already as wanted.
     fn changes(&self, found: &Found) -> Result<Changes, Failure>;
 

@@ -102,6 +102,10 @@ impl Module for Script {
         self.setting.probe()
     }
 
+    fn command(&self) -> Option<String> {
+        Some(join(std::iter::once(&self.name).chain(&self.args)))
+    }
+
     fn changes(&self, found: &Found) -> Result<Changes, Failure> {
         let file = format!("\"$rn_dir\"/{}", quote(&self.name));
         let text = format!(

@@ -67,6 +67,10 @@ impl Module for Shell {
         self.setting.probe()
     }
 
+    fn command(&self) -> Option<String> {
+        Some(self.text.clone())
+    }
+
     fn changes(&self, found: &Found) -> Result<Changes, Failure> {
         let script = Script::new(format!(
             "{}{}exec {} -c {}",

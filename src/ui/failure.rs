@@ -116,6 +116,14 @@ impl Failures {
             let place = self.style.paint(Tone::Place, place);
             body.push(format!("--> {place}, {module}"));
         }
+        let command = outcome.command.as_deref().unwrap_or("");
+        let dollar = self.style.paint(Tone::Faint, "$");
+        body.extend(
+            command
+                .lines()
+                .take(3)
+                .map(|line| format!("{dollar} {}", escape_str(line))),
+        );
         match (outcome.message.is_empty(), outcome.code) {
             (false, Some(code)) if !outcome.message.contains(&code.to_string()) => {
                 body.push(format!(

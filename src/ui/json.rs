@@ -14,7 +14,7 @@
 //! | `task_started` | `host`, and the task: `play`, `index`, `name`, `item` (or null) |
 //! | `task_output` | `host`, `line` |
 //! | `task_retry` | `host`, the task, `left` |
-//! | `task_finished` | `host`, the task, `status`, `module`, `message`, `help`, `shown`, `diff`, `code`, `stdout`, `stderr`, `place`, `result`, `took` |
+//! | `task_finished` | `host`, the task, `status`, `module`, `message`, `help`, `shown`, `diff`, `command`, `code`, `stdout`, `stderr`, `place`, `result`, `took` |
 //! | `host_lost` | `host`, `status`, `message`, `help` |
 //! | `play_finished` | `play` |
 //! | `warning` | `message` |
@@ -160,6 +160,7 @@ fn finished(fields: &mut Map<String, Value>, outcome: &Outcome) {
         .as_ref()
         .map(|diff| json!({"name": diff.name, "before": diff.before, "after": diff.after}));
     put("diff", json!(diff));
+    put("command", json!(outcome.command));
     put("code", json!(outcome.code));
     exact(fields, "stdout", &outcome.stdout);
     exact(fields, "stderr", &outcome.stderr);

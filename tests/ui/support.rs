@@ -86,6 +86,7 @@ pub fn outcome(status: Status) -> Outcome {
         help: Vec::new(),
         shown: None,
         diff: None,
+        command: None,
         code: None,
         stdout: Vec::new(),
         stderr: Vec::new(),

@@ -219,6 +219,10 @@ impl Module for Exec {
         )))
     }
 
+    fn command(&self) -> Option<String> {
+        Some(join(&self.words))
+    }
+
     fn changes(&self, found: &Found) -> Result<Changes, Failure> {
         if found.stdout == b"done\n" {
             return Ok(Changes {
