@@ -222,7 +222,7 @@ fn evaluate(node: &Node, lookup: &Lookup) -> Result<Node, Trouble> {
     let one = |item: &Node| -> Result<Node, Trouble> {
         let value = serde_json::json!({
             "expr": item.string().unwrap_or(item.place.text()),
-            "value": lookup.holds(item)?,
+            "value": lookup.expression(item)?,
         });
         Ok(Node::from_value(&value, &item.place))
     };

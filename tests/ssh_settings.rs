@@ -107,7 +107,7 @@ fn everything_has_a_value() {
             ],
             host_key_name: "web1".to_string(),
             host_key_port: 22,
-            strict_host_key_checking: StrictHostKeyChecking::Yes,
+            strict_host_key_checking: StrictHostKeyChecking::Ask,
             jumps: Vec::new(),
             connect_timeout: Duration::from_secs(10),
             server_alive_interval: Some(Duration::from_secs(15)),

@@ -75,10 +75,10 @@ fn listing(run: &Run, hosts: bool, tasks: bool) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "{} [{}]: {} hosts",
+            "{} [{}]: {}",
             play.name,
             play.hosts,
-            names.len()
+            crate::ui::words::Count(names.len(), "host")
         );
         if hosts {
             for name in names {

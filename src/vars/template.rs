@@ -58,7 +58,7 @@ pub(crate) fn sole_expression<'t>(
     environment: &Environment<'_>,
     text: &'t str,
 ) -> Option<(&'t str, usize)> {
-    let inner = text.trim().strip_prefix("{{")?.strip_suffix("}}")?;
+    let inner = text.strip_prefix("{{")?.strip_suffix("}}")?;
     let inner = inner.strip_prefix('-').unwrap_or(inner);
     let inner = inner.strip_suffix('-').unwrap_or(inner);
     // `{{ a }} {{ b }}` would be cut in the middle: then it is no expression.

@@ -63,7 +63,7 @@ pub static SPEC: Spec = Spec {
     open: false,
     example: r#"[[play.task]]
 name = "a swarm of its own"
-docker_swarm = { state = "init", advertise_addr = "{{ ansible_host }}" }
+docker_swarm = { state = "init", advertise_addr = "{{ address }}" }
 register = "swarm"
 no_log = true
 

@@ -387,6 +387,6 @@ fn strictness(
             "`{other}` is no value for `strict_host_key_checking`"
         ))
         .help("it is `yes`, `accept-new`, `no` or `ask`")),
-        None => Ok(value(&said.strict_host_key_checking).unwrap_or(StrictHostKeyChecking::Yes)),
+        None => Ok(value(&said.strict_host_key_checking).unwrap_or(StrictHostKeyChecking::Ask)),
     }
 }
