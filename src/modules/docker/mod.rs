@@ -8,7 +8,8 @@ pub mod node;
 pub mod stack;
 pub mod swarm;
 
-use super::{Done, Failure, Found};
+use super::shell::quote;
+use super::{Changes, Done, Failure, Found, Script};
 use serde::de::DeserializeOwned;
 
 /// Why a docker command failed, with the way out where the message is one that everybody meets.
@@ -55,6 +56,21 @@ fn answered(what: &str, found: &Found) -> Result<(), Failure> {
         0 => Ok(()),
         code => Err(failure(what, code, &found.stderr)),
     }
+}
+
+/// What a task that needs a swarm manager does on a host that is none. Under `--check` the swarm may be made by an
+/// earlier task that was not run: so this is no failure yet, but doing it is.
+fn not_yet(what: &str, found: &Found) -> Option<Changes> {
+    let said = String::from_utf8_lossy(&found.stderr);
+    if found.code == 0 || !said.contains("This node is not a swarm manager") {
+        return None;
+    }
+    let failure = failure(what, found.code, &found.stderr);
+    let text = format!("{}\n{}", failure.message, failure.help.join("\n"));
+    Some(Changes::script(
+        Script::new(format!("printf '%s\\n' {} >&2\nexit 1", quote(&text))),
+        "once this host is a swarm manager",
+    ))
 }
 
 /// What the last action printed; empty when nothing was done.

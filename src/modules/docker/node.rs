@@ -2,7 +2,7 @@
 
 use super::super::shell::quote;
 use super::super::{Arg, Args, Changes, Diff, Done, Failure, Found, Kind, Module, Script, Spec};
-use super::{answered, failure, json, last};
+use super::{answered, failure, json, last, not_yet};
 use crate::diagnostic::{Problem, closest};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -193,6 +193,9 @@ impl Module for DockerNode {
     }
 
     fn changes(&self, found: &Found) -> Result<Changes, Failure> {
+        if let Some(changes) = not_yet("look at the node", found) {
+            return Ok(changes);
+        }
         answered("look at the node", found)?;
         let node = self.pick(&found.stdout())?;
         let (before, after) = (node.labels(), self.wanted(&node));
@@ -243,6 +246,9 @@ impl Module for DockerNode {
     }
 
     fn result(&self, found: &Found, done: &[Done]) -> Result<Map<String, Value>, Failure> {
+        if found.code != 0 {
+            return Ok(Map::new());
+        }
         let before = self.pick(&found.stdout())?;
         let node = match done {
             [] => before,
@@ -274,7 +280,7 @@ impl Module for DockerNode {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::testing::build;
+    use super::super::super::testing::{action, build};
     use crate::modules::{Action, Done, Failure, Found};
     use serde_json::json;
 
@@ -409,9 +415,16 @@ mod tests {
                     .to_vec(),
             ..Found::default()
         };
+        // Under --check it may become one; in earnest this fails.
+        let changes = module.changes(&worker).unwrap();
+        assert_eq!(changes.because, "once this host is a swarm manager");
+        let done = super::super::super::testing::run(&action(module.as_ref(), &worker).unwrap());
+        assert_eq!(done.code, 1);
         assert_eq!(
-            module.changes(&worker).unwrap_err().message,
-            "cannot look at the node: this host is not a swarm manager"
+            String::from_utf8(done.stderr).unwrap(),
+            "cannot look at the node: this host is not a swarm manager\n\
+             run the task on a manager, such as the first host of the group `managers`\n"
         );
+        assert!(module.result(&worker, &[]).unwrap().is_empty());
     }
 }
