@@ -17,6 +17,8 @@ pub enum Event {
         name: String,
         /// Every host that a play of the run is for.
         hosts: Vec<String>,
+        /// How many plays will run. One whose hosts have all left the run by then is counted, too.
+        plays: usize,
         /// Nothing is changed, only said.
         check: bool,
     },

@@ -100,7 +100,9 @@ impl Report {
     /// Takes in one event.
     pub fn event(&mut self, event: &Event) {
         match event {
-            Event::RunStarted { name, hosts, check } => {
+            Event::RunStarted {
+                name, hosts, check, ..
+            } => {
                 self.name.clone_from(name);
                 self.check = *check;
                 for host in hosts {

@@ -28,13 +28,6 @@ pub(super) fn perform(mut run: Run, manner: &Manner<'_>) -> Answer {
     let options = ssh_options(&run, manner.connect)?;
     let shown = prompt::Passwords::ask(manner.connect.ask_pass, manner.rights.ask_become_pass)?;
     run.options.become_password = shown.become_password;
-    let transport = Arc::new(Routes {
-        ssh: SshTransport::new(SshOptions {
-            password: shown.password,
-            ..options
-        }),
-        local: LocalTransport,
-    });
     raise_descriptors();
     let renderer = ui::renderer(ui::Options {
         output: manner.output.output,
@@ -47,20 +40,35 @@ pub(super) fn perform(mut run: Run, manner: &Manner<'_>) -> Answer {
         code: exit::DEFECT,
     };
     let (events, screen) = Screen::spawn(renderer).map_err(defect)?;
+    let pause = screen.pause();
+    let transport = Arc::new(Routes {
+        ssh: SshTransport::new(SshOptions {
+            password: shown.password,
+            host_keys: prompt::host_keys(&pause),
+            prompt: prompt::passphrases(&pause),
+            ..options
+        }),
+        local: LocalTransport,
+    });
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(defect)?;
     let (stop, stopped) = watch::channel(false);
+    let modes = signals::Modes::save();
+    let saved = modes.clone();
     runtime.block_on(async move {
-        let watching = tokio::spawn(signals::watch(stop, events.clone()));
+        let watching = tokio::spawn(signals::watch(stop, events.clone(), saved));
         engine::run(run, transport, events, stopped).await;
         watching.abort();
         watching.await.ok();
     });
     // Reads that nobody waits for any more must not hold up the end.
     runtime.shutdown_background();
-    let report = screen.join().map_err(defect)?;
+    let report = screen.join().map_err(defect);
+    // A question that nobody has answered may have switched off the echo.
+    modes.restore();
+    let report = report?;
     Ok(report.exit_code())
 }
 
@@ -79,8 +87,8 @@ fn ssh_options(run: &Run, connect: &ConnectOptions) -> Result<SshOptions, Refusa
         settings: layer,
         config,
         password: None,
-        host_keys: prompt::host_keys(),
-        prompt: prompt::passphrases(),
+        host_keys: None,
+        prompt: None,
     })
 }
 

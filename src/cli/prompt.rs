@@ -2,6 +2,7 @@
 
 use crate::diagnostic::Problem;
 use crate::transport::ssh::{HostKeyPrompt, NewKey, Prompt};
+use crate::ui::Pause;
 use std::io::{BufRead, BufReader, IsTerminal, Write};
 use std::sync::Arc;
 
@@ -39,20 +40,21 @@ impl Passwords {
 }
 
 /// Asks about new host keys, where there is a terminal.
-pub(super) fn host_keys() -> Option<Arc<dyn HostKeyPrompt>> {
-    terminal().then(|| Arc::new(Terminal) as Arc<dyn HostKeyPrompt>)
+pub(super) fn host_keys(pause: &Pause) -> Option<Arc<dyn HostKeyPrompt>> {
+    terminal().then(|| Arc::new(Terminal(pause.clone())) as Arc<dyn HostKeyPrompt>)
 }
 
 /// Asks for the passphrases of keys, where there is a terminal.
-pub(super) fn passphrases() -> Option<Arc<dyn Prompt>> {
-    terminal().then(|| Arc::new(Terminal) as Arc<dyn Prompt>)
+pub(super) fn passphrases(pause: &Pause) -> Option<Arc<dyn Prompt>> {
+    terminal().then(|| Arc::new(Terminal(pause.clone())) as Arc<dyn Prompt>)
 }
 
 fn terminal() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
-struct Terminal;
+/// Asks while the screen stands still.
+struct Terminal(Pause);
 
 impl HostKeyPrompt for Terminal {
     fn ask(&self, keys: &[NewKey]) -> bool {
@@ -66,23 +68,27 @@ impl HostKeyPrompt for Terminal {
             ));
         }
         text.push_str("\nTrust them all, and note them in known_hosts? (yes/no) ");
-        say(&text);
-        let mut answer = String::new();
-        let Ok(terminal) = std::fs::File::open("/dev/tty") else {
-            return false;
-        };
-        BufReader::new(terminal).read_line(&mut answer).is_ok() && answer.trim() == "yes"
+        self.0.during(|| {
+            say(&text);
+            let mut answer = String::new();
+            let Ok(terminal) = std::fs::File::open("/dev/tty") else {
+                return false;
+            };
+            BufReader::new(terminal).read_line(&mut answer).is_ok() && answer.trim() == "yes"
+        })
     }
 }
 
 impl Prompt for Terminal {
     fn passphrase(&self, key: &std::path::Path, again: bool) -> Option<String> {
-        if again {
-            say("That passphrase is wrong.\n");
-        }
-        rpassword::prompt_password(format!("Passphrase for {}: ", key.display()))
-            .ok()
-            .filter(|text| !text.is_empty())
+        let question = format!("Passphrase for {}: ", key.display());
+        let answer = self.0.during(|| {
+            if again {
+                say("That passphrase is wrong.\n");
+            }
+            rpassword::prompt_password(question).ok()
+        });
+        answer.filter(|text| !text.is_empty())
     }
 }
 

@@ -3,12 +3,33 @@
 use crate::event::Event;
 use crate::exit;
 use crate::ui::Events;
+use rustix::process::getpgrp;
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 use std::io::Write;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+/// The terminal's modes, such as the echo that a question for a passphrase switches off.
+#[derive(Clone)]
+pub(super) struct Modes(Option<Termios>);
+
+impl Modes {
+    /// Looks at the terminal behind standard input, if it is one.
+    pub fn save() -> Self {
+        Self(tcgetattr(std::io::stdin()).ok())
+    }
+
+    /// Sets the terminal as it was, unless it has gone over to another program: to touch it then would stop this one.
+    pub fn restore(&self) {
+        let ours = tcgetpgrp(std::io::stdin()).is_ok_and(|group| group == getpgrp());
+        if let Some(modes) = self.0.as_ref().filter(|_| ours) {
+            tcsetattr(std::io::stdin(), OptionalActions::Now, modes).ok();
+        }
+    }
+}
+
 /// Turns the first signal into a stop of the run. Never comes back from the second.
-pub(super) async fn watch(stop: watch::Sender<bool>, events: Events) {
+pub(super) async fn watch(stop: watch::Sender<bool>, events: Events, modes: Modes) {
     let (Ok(mut int), Ok(mut term), Ok(mut hup)) = (
         signal(SignalKind::interrupt()),
         signal(SignalKind::terminate()),
@@ -25,7 +46,10 @@ pub(super) async fn watch(stop: watch::Sender<bool>, events: Events) {
     stop.send(true).ok();
     drop(events);
     let name = next(&mut int, &mut term, &mut hup).await;
-    let last = "\x1b[?25h\nended at once: commands on the hosts end by themselves when their connection is gone\n";
+    modes.restore();
+    // The bars stay where they are, and the cursor, which is never hidden, is on the last of them.
+    let last =
+        "\nended at once: commands on the hosts end by themselves when their connection is gone\n";
     std::io::stderr().write_all(last.as_bytes()).ok();
     std::process::exit(i32::from(exit::signal(name)));
 }

@@ -127,9 +127,11 @@ pub async fn run(
         places: Semaphore::new(run.options.forks.clamp(1, Semaphore::MAX_PERMITS)),
         options: run.options,
     });
+    let plays = play::select(run.plays, &context.options.selection);
     context.send(Event::RunStarted {
         name: run.name,
         hosts: run.hosts.iter().map(|host| host.name.clone()).collect(),
+        plays: plays.len(),
         check: context.options.check,
     });
     let hosts: HashMap<String, Arc<HostRun>> = run
@@ -142,7 +144,6 @@ pub async fn run(
             )
         })
         .collect();
-    let plays = play::select(run.plays, &context.options.selection);
     for (index, (play, names)) in plays.into_iter().enumerate() {
         let hosts = names
             .iter()

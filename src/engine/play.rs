@@ -28,7 +28,7 @@ pub(super) fn select(
             });
             (play, hosts)
         })
-        .filter(|(play, _)| !play.tasks.is_empty())
+        .filter(|(play, hosts)| !play.tasks.is_empty() && !hosts.is_empty())
         .collect()
 }
 

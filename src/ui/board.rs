@@ -14,6 +14,8 @@ const SLOW: Duration = Duration::from_secs(2);
 /// The state of a run, as far as it moves.
 #[derive(Default)]
 pub(super) struct Board {
+    /// How many plays the run has.
+    count: usize,
     plays: BTreeMap<usize, Bar>,
     busy: HashMap<String, Busy>,
     /// The hosts that are shown, in the order of their lines.
@@ -138,7 +140,8 @@ impl Board {
                 self.plays.clear();
                 self.busy.clear();
             }
-            Event::RunStarted { .. } | Event::Warning { .. } => {}
+            Event::RunStarted { plays, .. } => self.count = *plays,
+            Event::Warning { .. } => {}
         }
     }
 
@@ -160,9 +163,15 @@ impl Board {
         }
     }
 
-    /// The plays under way.
-    pub(super) fn bars(&self) -> impl Iterator<Item = &Bar> {
-        self.plays.values()
+    /// The plays under way, and which of several each is: `play 3 of 9`.
+    pub(super) fn bars(&self) -> impl Iterator<Item = (String, &Bar)> {
+        self.plays.iter().map(|(index, bar)| {
+            let place = match self.count {
+                0 | 1 => String::new(),
+                count => format!("play {} of {count}", index + 1),
+            };
+            (place, bar)
+        })
     }
 
     /// Whether the run was asked to stop.

@@ -36,15 +36,7 @@ pub fn fit<S: AsRef<str>>(names: &[S], width: usize) -> String {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        let plain = join(head, ", ");
-        let text = match shown {
-            1 => plain,
-            _ if prefix.is_empty() => plain,
-            _ => {
-                let rest: Vec<&str> = head.iter().map(|node| &node.text[prefix.len()..]).collect();
-                format!("{prefix}{{{}}}", rest.join(","))
-            }
-        };
+        let text = braced(head, &prefix);
         if text.width() + more.len() <= width {
             return text + &more;
         }
@@ -55,6 +47,20 @@ pub fn fit<S: AsRef<str>>(names: &[S], width: usize) -> String {
     } else {
         String::new()
     }
+}
+
+/// All the names, folded, and with braces where they begin alike.
+pub(super) fn short<S: AsRef<str>>(names: &[S]) -> String {
+    let nodes = nodes(names);
+    braced(&nodes, &shared_prefix(&nodes))
+}
+
+fn braced(nodes: &[Node], prefix: &str) -> String {
+    if nodes.len() == 1 || prefix.is_empty() {
+        return join(nodes, ", ");
+    }
+    let rest = nodes.iter().map(|node| &node.text[prefix.len()..]);
+    format!("{prefix}{{{}}}", rest.collect::<Vec<_>>().join(","))
 }
 
 fn join(nodes: &[Node], with: &str) -> String {

@@ -7,7 +7,7 @@
 //!
 //! | event | fields |
 //! | --- | --- |
-//! | `run_started` | `version`, `name`, `hosts`, `check` |
+//! | `run_started` | `version`, `name`, `hosts`, `plays` (how many will run), `check` |
 //! | `play_started` | `play`, `name`, `hosts`, `tasks` |
 //! | `connecting` | `host` |
 //! | `connected` | `host`, `took` |
@@ -62,9 +62,9 @@ impl Json {
 impl Renderer for Json {
     fn event(&mut self, event: &Event) {
         match event {
-            Event::RunStarted { name, hosts, check } => self.line(
+            Event::RunStarted { name, hosts, plays, check } => self.line(
                 "run_started",
-                json!({"version": VERSION, "name": name, "hosts": hosts, "check": check}),
+                json!({"version": VERSION, "name": name, "hosts": hosts, "plays": plays, "check": check}),
             ),
             Event::PlayStarted {
                 play,

@@ -1,15 +1,16 @@
 //! The live screen: what lasts scrolls by above, and below it move a bar per play and a line per busy host.
 //!
-//! A frame is written at once and only when something in it has changed, ten times a second at most. The cursor rests
-//! in front of the line below the bars and is never hidden, so that a run that is killed leaves an ordinary terminal behind.
+//! A frame is drawn only when something in it has changed, ten times a second at most.
 
 use super::board::{Bar, Board, Busy};
+use super::canvas::{Canvas, Row};
 use super::style::{Style, Tone, cut};
 use super::words::{Count, elapsed};
 use super::{Options, Page, Renderer, Sink, Story, To};
 use crate::event::Event;
 use crate::report::Report;
-use std::fmt::Write;
+use indicatif::TermLike;
+use std::sync::Arc;
 use std::time::Instant;
 use unicode_width::UnicodeWidthStr;
 
@@ -17,40 +18,20 @@ use unicode_width::UnicodeWidthStr;
 const LINES: usize = 8;
 /// Rows of the terminal that are left to what lasts.
 const SPARE: usize = 6;
+/// The longest bar.
+const BAR: usize = 60;
 
-/// The terminal's size.
-#[derive(Debug, Clone, Copy)]
-pub struct Size {
-    /// Its columns.
-    pub columns: usize,
-    /// Its rows.
-    pub rows: usize,
-}
-
-/// What the live screen asks the world outside.
-pub struct Surroundings {
-    /// The time.
-    pub clock: Box<dyn Fn() -> Instant + Send>,
-    /// The size of the terminal, which may change at any time.
-    pub size: Box<dyn Fn() -> Size + Send>,
-}
-
-impl Surroundings {
-    /// The real time, and the size of the terminal behind standard error.
-    pub fn real() -> Self {
-        let size = || {
-            let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok();
-            let known = |value: u16, default| if value == 0 { default } else { value.into() };
-            Size {
-                columns: size.map_or(80, |size| known(size.ws_col, 80)),
-                rows: size.map_or(24, |size| known(size.ws_row, 24)),
-            }
-        };
-        Self {
-            clock: Box::new(Instant::now),
-            size: Box::new(size),
-        }
-    }
+/// Shows a run on a terminal.
+pub struct Live {
+    story: Box<dyn Story>,
+    board: Board,
+    style: Style,
+    clock: Box<dyn Fn() -> Instant + Send>,
+    /// For what lasts, if that is not the terminal.
+    out: Option<Sink>,
+    canvas: Canvas,
+    /// Lines that last and have not been written yet.
+    lines: Vec<(To, String)>,
 }
 
 /// Where the live screen writes.
@@ -58,28 +39,7 @@ pub struct Streams {
     /// For what lasts, if that is not the terminal.
     pub out: Option<Sink>,
     /// The terminal.
-    pub err: Sink,
-}
-
-/// Shows a run on a terminal.
-pub struct Live {
-    story: Box<dyn Story>,
-    board: Board,
-    bars: Style,
-    streams: Streams,
-    surroundings: Surroundings,
-    /// Lines that last and have not been written yet.
-    lines: Vec<(To, String)>,
-    /// The frame on the screen.
-    drawn: Vec<Row>,
-}
-
-/// A line of a frame.
-#[derive(Clone, Default, PartialEq, Eq)]
-struct Row {
-    text: String,
-    /// Its columns.
-    width: usize,
+    pub terminal: Arc<dyn TermLike>,
 }
 
 impl Live {
@@ -89,98 +49,66 @@ impl Live {
         style: Style,
         bars: Style,
         streams: Streams,
-        surroundings: Surroundings,
+        clock: Box<dyn Fn() -> Instant + Send>,
     ) -> Self {
+        // indicatif would look at standard output, which may be a file, to color a bar.
+        console::set_colors_enabled(bars.color);
         Self {
             story: super::story(options, style),
             board: Board::default(),
-            bars,
-            streams,
-            surroundings,
+            style: bars,
+            clock,
+            out: streams.out,
+            canvas: Canvas::new(streams.terminal),
             lines: Vec::new(),
-            drawn: Vec::new(),
         }
     }
 
     /// A page as wide as the terminal, or one for a log.
     fn page(&self) -> Page {
-        let columns = (self.surroundings.size)().columns;
-        Page::new(self.streams.out.is_none().then_some(columns))
+        let (columns, _) = self.canvas.size();
+        Page::new(self.out.is_none().then_some(columns))
     }
 
     /// Writes what lasts and has not been written, and the frame below it.
     fn draw(&mut self, frame: Vec<Row>) {
-        if self.lines.is_empty() && frame == self.drawn {
-            return;
-        }
-        let columns = (self.surroundings.size)().columns.max(1);
-        // A terminal that became narrower has wrapped the old frame.
-        let rows = |row: &Row| row.width.div_ceil(columns).max(1);
-        let up: usize = self.drawn.iter().map(rows).sum();
-        let mut text = String::new();
-        if up > 0 {
-            let _ = write!(text, "\x1b[{up}A\r");
-        }
-        // Line by line where nothing new comes above: to clear all at once would flicker, and some terminals
-        // keep in their history what is cleared.
-        let clear = !self.lines.is_empty();
-        if clear && up > 0 {
-            text.push_str("\x1b[J");
-        }
+        let mut lines = Vec::new();
         for (to, line) in std::mem::take(&mut self.lines) {
-            match (to, &mut self.streams.out) {
+            match (to, &mut self.out) {
                 (To::Out, Some(out)) => out.line(&line),
-                _ => {
-                    text.push_str(&line);
-                    text.push('\n');
-                }
+                _ => lines.push(line),
             }
         }
-        for row in &frame {
-            if !clear && up > 0 {
-                text.push_str("\x1b[K");
-            }
-            text.push_str(&row.text);
-            text.push('\n');
-        }
-        if !clear && frame.len() < up {
-            text.push_str("\x1b[J");
-        }
-        self.drawn = frame;
-        if let Some(out) = &mut self.streams.out {
+        if let Some(out) = &mut self.out {
             out.flush();
         }
-        self.streams.err.text(&text);
-        self.streams.err.flush();
+        self.canvas.draw(&lines, frame);
     }
 
     fn frame(&mut self) -> Vec<Row> {
-        let now = (self.surroundings.clock)();
-        let Size { columns, rows } = (self.surroundings.size)();
+        let now = (self.clock)();
+        let (columns, rows) = self.canvas.size();
         // The last column stays free: some terminals wrap when it is written.
         let columns = columns.saturating_sub(1);
-        let style = self.bars;
-        let stopping = self.board.stopping();
-        let plays = self.board.bars();
-        let mut frame: Vec<Row> = plays
-            .map(|play| bar(play, stopping, columns, now, style))
+        let style = self.style;
+        let mut frame: Vec<Row> = self
+            .board
+            .bars()
+            .map(|(place, play)| bar(&place, play, self.board.stopping(), columns, now, style))
             .collect();
         if !frame.is_empty() {
-            frame.insert(0, Row::default());
+            frame.insert(0, Row::Blank);
         }
         let room = rows.saturating_sub(SPARE + frame.len()).clamp(1, LINES);
         let (busy, more) = self.board.busy(room, now);
         let host = busy.iter().map(|(host, _)| host.width()).max().unwrap_or(0);
-        frame.extend(
-            busy.iter()
-                .map(|(name, busy)| line(name, host, busy, columns, now, style)),
-        );
+        let lines = busy
+            .iter()
+            .map(|(name, busy)| line(name, host, busy, columns, now, style));
+        frame.extend(lines.map(Row::Line));
         if more > 0 {
             let text = cut(&format!("  and {} busy", Count(more, "more host")), columns);
-            frame.push(Row {
-                width: text.width(),
-                text: style.paint(Tone::Faint, text),
-            });
+            frame.push(Row::Line(style.paint(Tone::Faint, text)));
         }
         frame
     }
@@ -191,7 +119,7 @@ impl Renderer for Live {
         let mut page = self.page();
         self.story.event(event, &mut page);
         self.lines.extend(page.lines);
-        self.board.event(event, (self.surroundings.clock)());
+        self.board.event(event, (self.clock)());
     }
 
     fn tick(&mut self) {
@@ -200,6 +128,10 @@ impl Renderer for Live {
         self.lines.extend(page.lines);
         let frame = self.frame();
         self.draw(frame);
+    }
+
+    fn pause(&mut self) {
+        self.draw(Vec::new());
     }
 
     fn finish(&mut self, report: &Report) {
@@ -216,8 +148,8 @@ impl Drop for Live {
     }
 }
 
-/// A play's bar: `images  ━━━━━━━━━━────────  31/78 tasks  4/26 hosts  12 s`.
-fn bar(play: &Bar, stopping: bool, columns: usize, now: Instant, style: Style) -> Row {
+/// A play's bar: `play 3 of 9  images  ━━━━━━━━━━────────  31/78 tasks  4/26 hosts  12 s`.
+fn bar(place: &str, play: &Bar, stopping: bool, columns: usize, now: Instant, style: Style) -> Row {
     let (done, all) = play.tasks();
     let (through, failed, hosts) = play.hosts();
     let mut facts = vec![
@@ -232,34 +164,45 @@ fn bar(play: &Bar, stopping: bool, columns: usize, now: Instant, style: Style) -
     }
     facts.push((Tone::Faint, elapsed(now - play.since)));
     // What does not fit is left out, tasks first.
-    let width = |facts: &[(Tone, String)]| facts.iter().map(|(_, fact)| fact.width() + 2).sum();
+    let width = |facts: &[(Tone, String)]| -> usize {
+        let widths = facts.iter().map(|(_, fact)| fact.width() + 2);
+        widths.sum()
+    };
     while facts.len() > 1 && columns < width(&facts) + 16 {
         facts.remove(0);
     }
-    let facts_width: usize = width(&facts);
-    let room = columns.saturating_sub(facts_width);
-    let name = cut(&play.name, (room * 3 / 5).min(40));
-    let length = room.saturating_sub(name.width() + 2).min(60);
-    let filled = match all {
-        0 => length,
-        _ => (length * done / all).min(length),
-    };
-    let mut text = style.paint(Tone::Strong, &name);
-    text.push_str("  ");
-    text.push_str(&style.paint(Tone::Good, "━".repeat(filled)));
-    text.push_str(&style.paint(Tone::Faint, "─".repeat(length - filled)));
-    for (tone, fact) in &facts {
-        text.push_str("  ");
-        text.push_str(&style.paint(*tone, fact));
+    let mut room = columns.saturating_sub(width(&facts));
+    let mut before = String::new();
+    if !place.is_empty() && place.width() + 28 <= room {
+        before = style.paint(Tone::Faint, place) + "  ";
+        room -= place.width() + 2;
     }
-    Row {
-        text,
-        width: name.width() + 2 + length + facts_width,
+    let name = cut(&play.name, (room * 3 / 5).min(40));
+    let length = room.saturating_sub(name.width() + 2).min(BAR);
+    before.push_str(&style.paint(Tone::Strong, &name));
+    let mut after = String::new();
+    for (tone, fact) in &facts {
+        after.push_str("  ");
+        after.push_str(&style.paint(*tone, fact));
+    }
+    Row::Bar {
+        before,
+        length,
+        done,
+        all,
+        after,
     }
 }
 
 /// A busy host's line: `  gp22aitppap3jmy  copy the image     12 s  142 MiB of 1.2 GiB`.
-fn line(name: &str, host: usize, busy: &Busy, columns: usize, now: Instant, style: Style) -> Row {
+fn line(
+    name: &str,
+    host: usize,
+    busy: &Busy,
+    columns: usize,
+    now: Instant,
+    style: Style,
+) -> String {
     let host = host.min(columns / 3);
     let what = (columns.saturating_sub(host) * 2 / 5).min(48);
     let pad = |text: String, width: usize| {
@@ -272,17 +215,14 @@ fn line(name: &str, host: usize, busy: &Busy, columns: usize, now: Instant, styl
     let left = columns.saturating_sub(host + what + time.len() + 8);
     let output = cut(&busy.line, left);
     let plain = format!("  {name}  {task}  {time}  {output}");
-    let (text, plain) = match plain.width() <= columns {
-        true => {
-            let time = style.paint(Tone::Place, time);
-            let output = style.paint(Tone::Faint, output);
-            (format!("  {name}  {task}  {time}  {output}"), plain)
-        }
+    if plain.width() > columns {
         // Too narrow for columns and colors.
-        false => (cut(&plain, columns), cut(&plain, columns)),
-    };
-    Row {
-        width: plain.width(),
-        text,
+        return cut(&plain, columns);
     }
+    let time = style.paint(Tone::Place, time);
+    let output = match output.is_empty() {
+        true => output,
+        false => style.paint(Tone::Faint, output),
+    };
+    format!("  {name}  {task}  {time}  {output}")
 }

@@ -9,6 +9,7 @@
 
 mod adhoc;
 mod board;
+mod canvas;
 pub mod diagnostic;
 mod diff;
 pub mod escape;
@@ -19,22 +20,16 @@ pub mod live;
 pub mod plain;
 mod play;
 mod recap;
+mod screen;
 pub mod style;
 pub mod words;
 
 use crate::event::Event;
 use crate::report::Report;
+pub use screen::{Events, Pause, Screen};
 use std::io::{self, Write};
-use std::thread;
-use std::time::Duration;
+use std::sync::Arc;
 use style::Style;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-
-/// Where the engine sends what happened.
-pub type Events = UnboundedSender<Event>;
-
-/// How often a renderer may redraw what moves without events.
-const TICK: Duration = Duration::from_millis(100);
 
 /// Shows events.
 pub trait Renderer: Send {
@@ -43,6 +38,9 @@ pub trait Renderer: Send {
 
     /// Time has passed; called about ten times a second.
     fn tick(&mut self) {}
+
+    /// Takes what moves off the terminal, for a question. The next tick brings it back.
+    fn pause(&mut self) {}
 
     /// The run is over: the recap.
     fn finish(&mut self, report: &Report);
@@ -218,76 +216,15 @@ pub fn choose(options: Options, terminal: Terminal, out: Sink, err: Sink) -> Box
         return Box::new(json::Json::new(out, std::time::SystemTime::now));
     }
     let style = terminal.style(options.color, terminal.out);
+    let clock = Box::new(std::time::Instant::now);
     if options.output == Output::Auto && terminal.err && terminal.capable {
         let bars = terminal.style(options.color, terminal.err);
         let streams = live::Streams {
-            // Two names of one terminal: through one of them, so that a frame is written at once.
+            // Two names of one terminal: through one of them, so that lines stand above the bars.
             out: (!terminal.out).then_some(out),
-            err,
+            terminal: Arc::new(console::Term::buffered_stderr()),
         };
-        return Box::new(live::Live::new(
-            options,
-            style,
-            bars,
-            streams,
-            live::Surroundings::real(),
-        ));
+        return Box::new(live::Live::new(options, style, bars, streams, clock));
     }
-    let clock = Box::new(std::time::Instant::now);
     Box::new(plain::Plain::new(options, style, clock, out, err))
-}
-
-/// A renderer at work on its own thread.
-pub struct Screen {
-    thread: thread::JoinHandle<Report>,
-}
-
-impl Screen {
-    /// Starts a renderer. It ends when every sender of events is gone.
-    ///
-    /// # Errors
-    ///
-    /// The system has no thread or timer to spare.
-    pub fn spawn(renderer: Box<dyn Renderer>) -> io::Result<(Events, Self)> {
-        let (events, receiver) = unbounded_channel();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()?;
-        let thread = thread::Builder::new()
-            .name("screen".to_owned())
-            .spawn(move || runtime.block_on(show(renderer, receiver)))?;
-        Ok((events, Self { thread }))
-    }
-
-    /// Waits until everything has been shown. Every sender must have been dropped before.
-    ///
-    /// # Errors
-    ///
-    /// The renderer itself came to an end by a defect.
-    pub fn join(self) -> io::Result<Report> {
-        let defect = |_| io::Error::other("the screen's thread ended by a defect");
-        self.thread.join().map_err(defect)
-    }
-}
-
-/// Feeds a renderer and a report until the events end.
-async fn show(mut renderer: Box<dyn Renderer>, mut events: UnboundedReceiver<Event>) -> Report {
-    let mut report = Report::new();
-    let mut ticks = tokio::time::interval(TICK);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            biased;
-            _ = ticks.tick() => renderer.tick(),
-            event = events.recv() => match event {
-                Some(event) => {
-                    report.event(&event);
-                    renderer.event(&event);
-                }
-                None => break,
-            },
-        }
-    }
-    renderer.finish(&report);
-    report
 }

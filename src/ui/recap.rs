@@ -1,11 +1,16 @@
 //! The end of a run: hosts by what they came to, and one honest last line.
 
 use super::Page;
-use super::fold::{fit, fold};
+use super::fold::{fit, fold, short};
 use super::style::{Style, Tone, tone, word};
 use super::words::{Count, List, duration};
 use crate::event::Status;
 use crate::report::{Counts, Report, STATUSES, ends_host};
+
+/// So many hosts are few.
+const FEW: usize = 4;
+/// A list of hosts with more columns than this is long.
+const LONG: usize = 60;
 
 /// Writes the table of hosts and the last line.
 pub(super) fn write(report: &Report, style: Style, page: &mut Page) {
@@ -61,11 +66,25 @@ fn table(report: &Report, style: Style, page: &mut Page) {
         };
         let names = match page.width {
             _ if hosts.len() == report.hosts().len() && hosts.len() > 1 => "all".to_owned(),
-            Some(width) => fit(&hosts, width.saturating_sub(used + 2 + many.len())),
-            None => fold(&hosts),
+            Some(width) => {
+                let room = width.saturating_sub(used + 2 + many.len());
+                all_but(report, &hosts, room).unwrap_or_else(|| fit(&hosts, room))
+            }
+            None => all_but(report, &hosts, usize::MAX).unwrap_or_else(|| fold(&hosts)),
         };
         page.out(format!("{line}  {names}{many}"));
     }
+}
+
+/// `all but db[1-2]`, where a list of the rest would be long. The few are in other rows, with their full names.
+fn all_but(report: &Report, hosts: &[&str], room: usize) -> Option<String> {
+    let all = report.hosts().iter().map(String::as_str);
+    let others: Vec<&str> = all.filter(|host| !hosts.contains(host)).collect();
+    if others.len() > FEW || fold(hosts).len() <= room.min(LONG) {
+        return None;
+    }
+    let text = format!("all but {}", short(&others));
+    (text.len() <= room).then_some(text)
 }
 
 /// What the run came to, in one line that does not flatter.

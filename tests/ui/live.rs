@@ -1,11 +1,12 @@
 //! The screen on a terminal.
 
-use super::support::{HOSTS, Screen, Shared, done, outcome, over, play, run, task};
+use super::support::{HOSTS, Screen, done, outcome, over, play, run, task};
+use indicatif::TermLike;
 use runner::event::{Event, Outcome, Status};
 use runner::report::Report;
-use runner::ui::live::{Live, Size, Streams, Surroundings};
+use runner::ui::live::{Live, Streams};
 use runner::ui::style::Style;
-use runner::ui::{Options, Renderer, Sink};
+use runner::ui::{Options, Renderer};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -13,8 +14,6 @@ use std::time::{Duration, Instant};
 struct World {
     live: Live,
     report: Report,
-    written: Shared,
-    read: usize,
     screen: Screen,
     now: Arc<Mutex<Instant>>,
 }
@@ -23,22 +22,17 @@ impl World {
     fn new(options: Options, columns: usize) -> Self {
         let now = Arc::new(Mutex::new(Instant::now()));
         let clock = now.clone();
-        let written = Shared::default();
+        let screen = Screen::new(columns);
         let streams = Streams {
             out: None,
-            err: Sink::new(written.clone()),
+            terminal: Arc::new(screen.clone()),
         };
-        let surroundings = Surroundings {
-            clock: Box::new(move || *clock.lock().unwrap()),
-            size: Box::new(move || Size { columns, rows: 24 }),
-        };
+        let clock = Box::new(move || *clock.lock().unwrap());
         let style = Style { color: true };
         Self {
-            live: Live::new(options, style, style, streams, surroundings),
+            live: Live::new(options, style, style, streams, clock),
             report: Report::new(),
-            written,
-            read: 0,
-            screen: Screen::new(if columns < 60 { 1000 } else { 200 }),
+            screen,
             now,
         }
     }
@@ -57,10 +51,7 @@ impl World {
         self.look()
     }
 
-    fn look(&mut self) -> String {
-        let text = self.written.text();
-        self.screen.write(&text[self.read..]);
-        self.read = text.len();
+    fn look(&self) -> String {
         self.screen.text()
     }
 }
@@ -110,22 +101,49 @@ fn nothing_is_written_while_nothing_changes() {
     let mut world = World::new(Options::default(), 80);
     world.events([run(false), play(0, "images", &HOSTS, 1)]);
     world.after(100);
-    let written = world.written.text().len();
+    assert_eq!(world.screen.flushes(), 1);
     world.after(100);
-    assert_eq!(world.written.text().len(), written);
+    assert_eq!(world.screen.flushes(), 1);
 }
 
 #[test]
 fn a_narrow_terminal_gets_narrow_lines() {
     let mut world = World::new(Options::default(), 30);
-    world.events([run(false), play(0, "a play with a long name", &HOSTS, 2)]);
+    world.events([play(0, "a play with a long name", &HOSTS, 2)]);
     world.events([started(HOSTS[0], 0, "copy the image tar")]);
     world.events([printed(HOSTS[0], "größe 日本語日本語日本語".as_bytes())]);
-    let screen = world.after(1_000);
-    for row in screen.lines().skip(1) {
-        let width = unicode_width::UnicodeWidthStr::width(row);
-        assert!(width < 30, "{width} columns: {row}");
+    insta::assert_snapshot!("narrow", world.after(1_000));
+}
+
+#[test]
+fn a_terminal_may_change_its_width_at_any_time() {
+    let mut world = World::new(Options::default(), 200);
+    world.events([run(false), play(0, "images", &HOSTS, 2)]);
+    world.events(HOSTS.map(|host| started(host, 0, "copy the image tar")));
+    world.events(HOSTS.map(|host| printed(host, &[b'x'; 150])));
+    world.after(2_000);
+    for columns in [80, 60, 200, 100] {
+        world.screen.resize(columns);
+        let screen = world.after(1_000);
+        assert_eq!(screen.lines().count(), 12, "{screen}");
+        assert!(screen.starts_with("images (26 hosts)\n\nplay 1 of 3  images  "));
     }
+    world.events([Event::PlayFinished { play: 0 }]);
+    assert_eq!(world.after(1_000), "images (26 hosts)\n");
+}
+
+#[test]
+fn a_question_has_the_terminal_for_itself() {
+    let mut world = World::new(Options::default(), 80);
+    world.events([run(false), play(0, "images", &HOSTS, 2)]);
+    world.events([started(HOSTS[0], 0, "copy the image tar")]);
+    let before = world.after(1_000);
+    world.live.pause();
+    assert_eq!(world.look(), "images (26 hosts)\n");
+    world.screen.write_line("Passphrase: ").unwrap();
+    world.screen.flush().unwrap();
+    let after = before.replacen('\n', "\nPassphrase:\n", 1);
+    assert_eq!(world.after(0), after);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Made-up runs, and a writer and a terminal whose contents can be read back.
 
+use indicatif::TermLike;
 use runner::event::{Event, Outcome, Status, TaskId};
 use runner::report::Report;
 use runner::ui::{self, Options, Sink, Terminal};
@@ -65,6 +66,7 @@ pub fn run(check: bool) -> Event {
     Event::RunStarted {
         name: "playbooks/deploy.toml".to_owned(),
         hosts: hosts(&HOSTS),
+        plays: 3,
         check,
     }
 }
@@ -133,62 +135,153 @@ pub fn show(options: Options, events: &[Event]) -> (String, String, Report) {
     (out.text(), err.text(), report)
 }
 
-/// A terminal that knows the few sequences that a live screen may use.
-pub struct Screen {
+/// A terminal that wraps, and that wraps anew when its width changes. Colors are dropped.
+#[derive(Clone, Debug)]
+pub struct Screen(Arc<Mutex<Grid>>);
+
+#[derive(Debug)]
+struct Grid {
     columns: usize,
     rows: Vec<String>,
     row: usize,
+    /// What has been written and not been sent on its way.
+    waiting: Vec<Op>,
+    /// How often something was sent.
+    flushes: usize,
+}
+
+#[derive(Debug)]
+enum Op {
+    Up(usize),
+    Down(usize),
+    Clear,
+    Text(String),
 }
 
 impl Screen {
     pub fn new(columns: usize) -> Self {
-        Self {
+        Self(Arc::new(Mutex::new(Grid {
             columns,
             rows: vec![String::new()],
             row: 0,
-        }
+            waiting: Vec::new(),
+            flushes: 0,
+        })))
     }
 
-    /// Takes in what was written. Colors are dropped.
-    pub fn write(&mut self, text: &str) {
-        let mut rest = text;
-        while let Some(character) = rest.chars().next() {
-            rest = &rest[character.len_utf8()..];
-            match character {
-                '\n' => {
-                    self.row += 1;
-                    if self.row == self.rows.len() {
-                        self.rows.push(String::new());
-                    }
-                }
-                // The cursor is at the start of a row, or its row is written anew from there.
-                '\r' => {}
-                '\x1b' => {
-                    let end = rest.find(|c: char| c.is_ascii_alphabetic()).unwrap();
-                    let (code, letter) = (&rest[1..end], &rest[end..=end]);
-                    rest = &rest[end + 1..];
-                    match letter {
-                        "A" => self.row -= code.parse::<usize>().unwrap(),
-                        "K" => self.rows[self.row].clear(),
-                        "J" => {
-                            self.rows.truncate(self.row + 1);
-                            self.rows[self.row].clear();
-                        }
-                        "m" => {}
-                        other => unreachable!("a live screen has no use for {other}"),
-                    }
-                }
-                _ => {
-                    self.rows[self.row].push(character);
-                    let used = unicode_width::UnicodeWidthStr::width(self.rows[self.row].as_str());
-                    assert!(used <= self.columns, "too wide: {}", self.rows[self.row]);
-                }
+    pub fn resize(&self, columns: usize) {
+        let mut grid = self.0.lock().unwrap();
+        let row = grid.row;
+        let below = grid.rows.split_off(row + 1);
+        assert!(
+            below.concat().trim().is_empty(),
+            "below the cursor: {below:?}"
+        );
+        let rows = std::mem::take(&mut grid.rows);
+        grid.columns = columns;
+        grid.row = 0;
+        grid.rows.push(String::new());
+        for (at, row) in rows.iter().enumerate() {
+            if at > 0 {
+                grid.line_end();
             }
+            grid.text(row.trim_end());
         }
     }
 
     pub fn text(&self) -> String {
-        let rows: Vec<&str> = self.rows.iter().map(|row| row.trim_end()).collect();
+        let grid = self.0.lock().unwrap();
+        let mut rows: Vec<&str> = grid.rows.iter().map(|row| row.trim_end()).collect();
+        while rows.len() > grid.row + 1 && rows.last().is_some_and(|row| row.is_empty()) {
+            rows.pop();
+        }
         rows.join("\n")
+    }
+
+    pub fn flushes(&self) -> usize {
+        self.0.lock().unwrap().flushes
+    }
+
+    fn push(&self, op: Op) -> io::Result<()> {
+        self.0.lock().unwrap().waiting.push(op);
+        Ok(())
+    }
+}
+
+impl Grid {
+    fn line_end(&mut self) {
+        self.row += 1;
+        if self.row == self.rows.len() {
+            self.rows.push(String::new());
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        let text = console::strip_ansi_codes(text);
+        for character in text.chars() {
+            let used = console::measure_text_width(&self.rows[self.row]);
+            let width = console::measure_text_width(&character.to_string());
+            if character == '\n' || used + width > self.columns {
+                self.line_end();
+            }
+            if character != '\n' {
+                self.rows[self.row].push(character);
+            }
+        }
+    }
+}
+
+impl TermLike for Screen {
+    fn width(&self) -> u16 {
+        self.0.lock().unwrap().columns as u16
+    }
+
+    fn height(&self) -> u16 {
+        24
+    }
+
+    fn move_cursor_up(&self, n: usize) -> io::Result<()> {
+        self.push(Op::Up(n))
+    }
+
+    fn move_cursor_down(&self, n: usize) -> io::Result<()> {
+        self.push(Op::Down(n))
+    }
+
+    fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+        unreachable!("a live screen goes up and down")
+    }
+
+    fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+        unreachable!("a live screen goes up and down")
+    }
+
+    fn write_line(&self, text: &str) -> io::Result<()> {
+        self.push(Op::Text(format!("{text}\n")))
+    }
+
+    fn write_str(&self, text: &str) -> io::Result<()> {
+        self.push(Op::Text(text.to_owned()))
+    }
+
+    fn clear_line(&self) -> io::Result<()> {
+        self.push(Op::Clear)
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        let mut grid = self.0.lock().unwrap();
+        grid.flushes += 1;
+        for op in std::mem::take(&mut grid.waiting) {
+            match op {
+                Op::Up(n) => grid.row -= n,
+                Op::Down(n) => grid.row = (grid.row + n).min(grid.rows.len() - 1),
+                Op::Clear => {
+                    let row = grid.row;
+                    grid.rows[row].clear();
+                }
+                Op::Text(text) => grid.text(&text),
+            }
+        }
+        Ok(())
     }
 }
