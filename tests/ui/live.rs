@@ -129,7 +129,7 @@ fn a_terminal_may_change_its_width_at_any_time() {
         assert!(screen.starts_with("images (26 hosts)\n\n"), "{screen}");
         assert_eq!(screen.matches("images  ─").count(), 1, "{screen}");
     }
-    world.events([Event::PlayFinished { play: 0 }]);
+    world.events([over(7)]);
     assert_eq!(world.after(1_000), "images (26 hosts)\n");
 }
 
