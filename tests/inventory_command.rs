@@ -129,7 +129,7 @@ variables
   url = "db://db1:5432"                 # host db1, hosts.toml:7
     written as "db://{{ inventory_hostname }}:{{ db_port }}"
   old = "{{ nobody }}"                  # host db1, hosts.toml:7
-    not rendered here: `nobody` is undefined for host db1
+    not rendered here: `nobody` is undefined
 "#
     );
 }

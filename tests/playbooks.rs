@@ -1,6 +1,8 @@
 //! The shipped playbooks, with the shipped inventory and without a host: they load, and their templates say what they
 //! should.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use runner::diagnostic::Source;
 use runner::document::Table;
 use runner::inventory::Inventory;
