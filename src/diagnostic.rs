@@ -198,22 +198,17 @@ impl fmt::Display for Problem {
             writeln!(f, "{:gutter$}--> {place}", "")?;
             writeln!(f, "{:gutter$} |", "")?;
             let text = place.source.text().lines().nth(line - 1).unwrap_or("");
-            let text = text.trim_end();
-            let width = place
-                .text()
-                .lines()
-                .next()
-                .map_or(0, |first| first.trim_end().chars().count())
-                .max(1);
-            // Tabs would move the caret: draw each as one blank.
-            writeln!(f, " {line} | {}", text.replace('\t', " "))?;
+            let width = place.text().lines().next().unwrap_or("");
+            let width = width.trim_end().chars().count().max(1);
+            let cut = Cut::new(text.trim_end(), column - 1, width);
+            writeln!(f, " {line} | {}", cut.text)?;
             let label = if self.label.is_empty() {
                 String::new()
             } else {
                 format!(" {}", self.label)
             };
-            let blank = " ".repeat(column - 1);
-            writeln!(f, "{:gutter$} | {blank}{}{label}", "", "^".repeat(width))?;
+            let (blank, carets) = (" ".repeat(cut.start), "^".repeat(cut.width));
+            writeln!(f, "{:gutter$} | {blank}{carets}{label}", "")?;
         }
         for line in &self.help {
             writeln!(f, "{:gutter$} = help: {line}", "")?;
@@ -223,6 +218,49 @@ impl fmt::Display for Problem {
 }
 
 impl std::error::Error for Problem {}
+
+/// Source lines longer than this are cut around the caret.
+const LONGEST: usize = 200;
+
+/// So much of a cut line is shown on each side of the caret.
+const AROUND: usize = 60;
+
+/// What of a source line is shown, and where the carets stand below it, in characters.
+struct Cut {
+    text: String,
+    start: usize,
+    width: usize,
+}
+
+impl Cut {
+    fn new(line: &str, start: usize, width: usize) -> Self {
+        // Tabs would move the carets: each is drawn as one blank.
+        let characters = line.chars().map(|c| if c == '\t' { ' ' } else { c });
+        let length = line.chars().count();
+        if length <= LONGEST {
+            return Self {
+                text: characters.collect(),
+                start,
+                width,
+            };
+        }
+        let width = width.min(AROUND);
+        let (from, to) = (start.saturating_sub(AROUND), start + width + AROUND);
+        let (before, after) = (from > 0, to < length);
+        let mut text: String = characters.skip(from).take(to - from).collect();
+        if before {
+            text.insert_str(0, "...");
+        }
+        if after {
+            text.push_str("...");
+        }
+        Self {
+            text,
+            start: start - from + if before { 3 } else { 0 },
+            width,
+        }
+    }
+}
 
 /// Every problem of one look at the input.
 #[derive(Debug, Default, Clone)]
@@ -277,6 +315,26 @@ impl Problems {
     /// In the order in which they were found.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
         self.0.iter()
+    }
+
+    /// Puts them in the order in which one reads: file by file, from top to bottom.
+    pub fn sort(&mut self) {
+        let file = |problem: &Problem| {
+            let place = problem.place.as_ref();
+            place.map(|place| place.source.name().to_string())
+        };
+        let mut files = Vec::new();
+        for problem in &self.0 {
+            let name = file(problem);
+            if !files.contains(&name) {
+                files.push(name);
+            }
+        }
+        self.0.sort_by_key(|problem| {
+            let start = problem.place.as_ref().map_or(0, |place| place.span.start);
+            let file = files.iter().position(|name| *name == file(problem));
+            (file, start)
+        });
     }
 
     /// The value if nothing is wrong, else the problems.

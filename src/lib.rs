@@ -36,6 +36,7 @@ pub mod modules;
 pub mod plan;
 pub mod playbook;
 pub mod report;
+pub mod shell;
 pub mod transport;
 pub mod ui;
 pub mod vars;

@@ -3,7 +3,7 @@
 use crate::diagnostic::{Place, Problem, Problems, Source};
 use crate::document::{Data, Entry, Node};
 use crate::modules::{Args, Kind, Local, Module, Spec};
-use crate::playbook::{Play, Task};
+use crate::playbook::{Play, Task, no_list};
 use crate::vars::{Lookup, Scope, Trouble};
 use serde_json::Value;
 use std::collections::HashSet;
@@ -90,10 +90,7 @@ fn fill(task: &Task, play: &Play, scope: &Scope, diff: bool) -> Result<Prepared,
         _ => Lookup::new(scope.clone()).expression(items)?,
     };
     let Value::Array(list) = list else {
-        return Err(Problem::new("`loop` needs a list")
-            .at(items.place.clone())
-            .help("an expression such as \"groups.all\" or a list of values")
-            .into());
+        return Err(no_list(items).into());
     };
     let turns = list
         .into_iter()
@@ -143,7 +140,7 @@ fn turn(
             env.retain(|(name, _)| name != &entry.key);
             env.push((
                 environment_name(entry)?,
-                crate::modules::args::text(&entry.value)?,
+                crate::document::text(&entry.value)?,
             ));
         }
     }

@@ -34,7 +34,7 @@ pub(super) fn run(options: &Options) -> Answer {
         Some(text) => ("shell", text.clone(), Data::String(text.clone())),
         None => (
             "command",
-            crate::modules::shell::join(&options.command),
+            crate::shell::join(&options.command),
             words(&options.command),
         ),
     };
@@ -76,6 +76,6 @@ fn words(command: &[String]) -> Data {
 }
 
 fn timeout(text: &str) -> Result<Duration, Problem> {
-    crate::modules::args::parse_duration(text)
+    crate::document::parse_duration(text)
         .ok_or_else(|| Problem::new("--timeout is a number with a unit, such as 30s or 5m"))
 }

@@ -129,7 +129,8 @@ pub fn main() -> u8 {
     };
     match dispatch(cli.command) {
         Ok(code) => code,
-        Err(refusal) => {
+        Err(mut refusal) => {
+            refusal.problems.sort();
             let terminal = ui::Terminal::detect();
             let style = terminal.style(ui::Color::Auto, terminal.err);
             let text = ui::diagnostic::problems(&refusal.problems, style);

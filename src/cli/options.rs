@@ -144,7 +144,7 @@ pub(crate) struct OutputOptions {
 
 /// Reads a duration option: `500ms`, `30s`, `5m`.
 fn duration(text: &str) -> Result<Duration, String> {
-    crate::modules::args::parse_duration(text)
+    crate::document::parse_duration(text)
         .ok_or_else(|| "a duration is a number with a unit, such as 30s or 5m".to_string())
 }
 

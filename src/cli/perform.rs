@@ -52,6 +52,8 @@ pub(super) fn perform(mut run: Run, manner: &Manner<'_>) -> Answer {
     });
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        // Templates are rendered here, and may be as deep as on the main thread.
+        .thread_stack_size(16 * 1024 * 1024)
         .build()
         .map_err(defect)?;
     let (stop, stopped) = watch::channel(false);

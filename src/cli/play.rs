@@ -6,6 +6,7 @@ use super::prepare::{Request, prepare};
 use super::{Answer, print};
 use crate::engine::{Run, Selection};
 use crate::playbook;
+use crate::ui::words::Count;
 use std::fmt::Write;
 
 /// Play a playbook
@@ -78,18 +79,14 @@ fn listing(run: &Run, hosts: bool, tasks: bool) -> String {
             "{} [{}]: {}",
             play.name,
             play.hosts,
-            crate::ui::words::Count(names.len(), "host")
+            Count(names.len(), "host")
         );
         if hosts {
             for name in names {
                 let _ = writeln!(text, "  {name}");
             }
         }
-        let chosen = play
-            .tasks
-            .iter()
-            .filter(|task| run.options.selection.takes(&task.tags));
-        for task in chosen.filter(|_| tasks) {
+        for task in play.tasks.iter().filter(|_| tasks) {
             let tags = match task.tags.is_empty() {
                 true => String::new(),
                 false => format!("  [{}]", task.tags.join(", ")),

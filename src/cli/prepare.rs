@@ -58,8 +58,9 @@ pub(super) fn prepare(request: Request<'_>) -> Result<Run, Refusal> {
     }
     let world = Arc::new(world(&inventory, &plays, extra, request.run.check));
     check_selection(&plays, &request.selection, &mut problems);
+    let plays = request.selection.apply(plays);
     for (play, hosts) in &plays {
-        check(play, hosts, &world, &request.selection, &mut problems);
+        check(play, hosts, &world, &mut problems);
     }
     if !problems.is_empty() {
         problems.extend(missing);
@@ -94,7 +95,6 @@ pub(super) fn prepare(request: Request<'_>) -> Result<Run, Refusal> {
                 user: request.rights.become_user.clone(),
             },
             become_password: None,
-            selection: request.selection,
         },
         plays,
     })
@@ -200,20 +200,13 @@ fn check_selection(plays: &[(Play, Vec<String>)], selection: &Selection, problem
 }
 
 /// Checks the tasks that will run; what is left out by its tags may be unfinished.
-fn check(
-    play: &Play,
-    hosts: &[String],
-    world: &Arc<World>,
-    selection: &Selection,
-    problems: &mut Problems,
-) {
+fn check(play: &Play, hosts: &[String], world: &Arc<World>, problems: &mut Problems) {
     let scope = Arc::new(PlayScope {
         vars: play.vars.clone(),
         dir: play.dir.clone(),
         hosts: hosts.to_vec(),
     });
-    let chosen = play.tasks.iter().filter(|task| selection.takes(&task.tags));
-    let tasks: Vec<&Task> = chosen.chain(&play.handlers).collect();
+    let tasks: Vec<&Task> = play.tasks.iter().chain(&play.handlers).collect();
     for host in hosts {
         plan::check(play, &Scope::new(world, host, &scope), &tasks, problems);
     }

@@ -3,6 +3,7 @@
 use crate::diagnostic::Problem;
 use crate::transport::ssh::{HostKeyPrompt, NewKey, Prompt};
 use crate::ui::Pause;
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use std::io::{BufRead, BufReader, IsTerminal, Write};
 use std::sync::Arc;
 
@@ -20,15 +21,17 @@ impl Passwords {
             if !wanted {
                 return Ok(None);
             }
-            rpassword::prompt_password(question)
-                .map(Some)
-                .map_err(|error| {
-                    Problem::new(format!("cannot ask for a password: {error}"))
-                        .help("--ask-pass and --ask-become-pass need a terminal")
-                })
+            secret(question).map(Some).map_err(|error| {
+                Problem::new(format!("cannot ask for a password: {error}"))
+                    .help("--ask-pass and --ask-become-pass need a terminal")
+            })
         };
         let password = ask(login, "SSH password: ")?;
-        let become_password = match ask(rights, "sudo password [as SSH password]: ")? {
+        let question = match login {
+            true => "sudo password [as SSH password]: ",
+            false => "sudo password: ",
+        };
+        let become_password = match ask(rights, question)? {
             Some(text) if text.is_empty() && password.is_some() => password.clone(),
             other => other,
         };
@@ -36,6 +39,38 @@ impl Passwords {
             password,
             become_password,
         })
+    }
+}
+
+/// Asks for a secret. What is typed before the question stands there is not shown either.
+fn secret(question: &str) -> std::io::Result<String> {
+    let _silent = Silent::new();
+    rpassword::prompt_password(question)
+}
+
+/// The terminal shows nothing of what is typed until this is dropped.
+struct Silent(Option<(std::fs::File, Termios)>);
+
+impl Silent {
+    fn new() -> Self {
+        let silence = || -> std::io::Result<(std::fs::File, Termios)> {
+            let terminal = std::fs::File::open("/dev/tty")?;
+            let before = tcgetattr(&terminal)?;
+            let mut silent = before.clone();
+            silent.local_modes.remove(LocalModes::ECHO);
+            tcsetattr(&terminal, OptionalActions::Now, &silent)?;
+            Ok((terminal, before))
+        };
+        // Without a terminal the question itself fails, with the better words.
+        Self(silence().ok())
+    }
+}
+
+impl Drop for Silent {
+    fn drop(&mut self) {
+        if let Some((terminal, before)) = &self.0 {
+            tcsetattr(terminal, OptionalActions::Now, before).ok();
+        }
     }
 }
 
@@ -86,7 +121,7 @@ impl Prompt for Terminal {
             if again {
                 say("That passphrase is wrong.\n");
             }
-            rpassword::prompt_password(question).ok()
+            secret(&question).ok()
         });
         answer.filter(|text| !text.is_empty())
     }

@@ -29,7 +29,11 @@ pub(super) fn run(options: &Options) -> Answer {
     let paths = paths(&options.playbooks, &mut problems);
     for path in &paths {
         if let Err(refusal) = one(path, options) {
-            code = refusal.code;
+            code = match code {
+                exit::OK => refusal.code,
+                code if code == refusal.code => code,
+                _ => exit::BAD_INPUT,
+            };
             problems.extend(refusal.problems);
         }
     }

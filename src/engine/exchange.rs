@@ -2,14 +2,14 @@
 
 use super::message::{self, Cutter, Said, Step};
 use crate::modules::Done;
-use crate::modules::shell::quote;
+use crate::shell::quote;
 use crate::transport::{Chunk, Connection, Ending, Exit, Output, Process};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 /// How long ended work may take to be gone before it is named as possibly left over.
-const GONE_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const GONE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Whose rights an exchange uses.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -73,6 +73,7 @@ pub async fn run(
     let shell = Shell {
         command: command(identity, terms, &nonce),
         nonce: &nonce,
+        live: steps.iter().map(|step| step.live).collect(),
         needed: steps.iter().map(|step| step.needed).collect(),
         password: password(identity, terms),
     };
@@ -128,6 +129,8 @@ fn command(identity: &Identity, terms: &Terms, nonce: &str) -> String {
 struct Shell<'a> {
     command: String,
     nonce: &'a str,
+    /// For each step, whether its lines are shown while it runs.
+    live: Vec<bool>,
     /// For each step, whether the ones behind it need it.
     needed: Vec<bool>,
     password: Option<&'a str>,
@@ -152,7 +155,7 @@ impl Shell<'_> {
                 };
             }
         };
-        let mut streams = Streams::new(self.nonce);
+        let mut streams = Streams::new(self.nonce, &self.live);
         if let Some(password) = self.password
             && let Err(trouble) = unlock(&mut process, password, self.nonce).await
         {
@@ -198,7 +201,7 @@ impl Shell<'_> {
     }
 
     /// Whether every step that will run has ended, on both streams.
-    fn complete(&self, streams: &Streams) -> bool {
+    fn complete(&self, streams: &Streams<'_>) -> bool {
         let (out, err) = (&streams.out.done, &streams.err.done);
         out.len() == err.len() && self.ends_with(out.len(), out.last().map(|said| said.code))
     }
@@ -213,7 +216,7 @@ impl Shell<'_> {
         count == self.needed.len() || count.checked_sub(1).is_some_and(failed)
     }
 
-    fn reply(&self, streams: Streams, why: Option<Trouble>, ending: Ending) -> Reply {
+    fn reply(&self, streams: Streams<'_>, why: Option<Trouble>, ending: Ending) -> Reply {
         let answers: Vec<Done> = streams
             .out
             .done
@@ -279,16 +282,18 @@ fn answer(out: Said, err: Said) -> Done {
 }
 
 /// Both streams of an exchange.
-struct Streams {
+struct Streams<'a> {
+    live: &'a [bool],
     out: Cutter,
     err: Cutter,
     code: Option<Exit>,
     shown: Instant,
 }
 
-impl Streams {
-    fn new(nonce: &str) -> Self {
+impl<'a> Streams<'a> {
+    fn new(nonce: &str, live: &'a [bool]) -> Self {
         Self {
+            live,
             out: Cutter::new(nonce),
             err: Cutter::new(nonce),
             code: None,
@@ -315,11 +320,11 @@ impl Streams {
         if self.shown.elapsed() < Duration::from_millis(100) {
             return;
         }
-        let said = if complaint {
-            self.err.running()
-        } else {
-            self.out.running()
-        };
+        let stream = if complaint { &self.err } else { &self.out };
+        if !self.live.get(stream.done.len()).is_some_and(|live| *live) {
+            return;
+        }
+        let said = stream.running();
         let Some(end) = memchr::memrchr(b'\n', said) else {
             return;
         };

@@ -15,7 +15,7 @@ use crate::vars::{PlayScope, Scope};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// At most so many questions travel ahead of the task that needs them.
 const AHEAD: usize = 64;
@@ -134,8 +134,12 @@ impl HostRun {
         let mut notified = HashSet::new();
         let mut answers = Answers::default();
         for (position, &index) in work.tasks.iter().enumerate() {
-            let stopped = self.context.stopping() || work.halt.load(Ordering::Relaxed);
-            if stopped || self.state() != State::Well {
+            if self.state() != State::Well {
+                break;
+            }
+            let stopped = self.context.stopping();
+            if stopped || work.halt.load(Ordering::Relaxed) {
+                self.not_begun(work, index, stopped);
                 break;
             }
             let ahead = &work.tasks[position + 1..];
@@ -154,6 +158,19 @@ impl HostRun {
             work.halt.store(true, Ordering::Relaxed);
         }
         notified
+    }
+
+    /// A host that must stop before its work is done is not as wanted, and the recap has to say so.
+    fn not_begun(&self, work: &Work, index: usize, stopped: bool) {
+        let task = work.task(index);
+        let id = TaskId {
+            play: work.index,
+            index,
+            name: plan::title(task, &self.scope(work)),
+            item: None,
+        };
+        self.settle(task, id, outcome::not_begun(stopped), Instant::now());
+        self.set_state(State::Failed);
     }
 
     fn scope(&self, work: &Work) -> Scope {
@@ -226,9 +243,9 @@ impl HostRun {
             let result = self
                 .turn(task, &work.play, &id, turn, answers, &others)
                 .await;
-            let lost = result.status == Status::Unreachable || result.status == Status::Unknown;
+            let over = super::turn::ends_tries(result.status);
             results.push((turn.item.clone(), result));
-            if lost || self.context.stopping() {
+            if over || self.context.stopping() {
                 break;
             }
         }
@@ -318,11 +335,11 @@ impl HostRun {
     /// Sends one message: steps that act, then questions; and keeps the answers to the questions.
     pub(super) async fn send(
         &self,
+        task: &Task,
         identity: &Identity,
         steps: Vec<Step>,
         questions: &[Question],
         answers: &mut Answers,
-        deadline: Option<Duration>,
     ) -> Reply {
         let acting = steps.len();
         let asked: Vec<Question> = questions
@@ -332,11 +349,11 @@ impl HostRun {
             .collect();
         let mut all = steps;
         all.extend(asked.iter().map(Question::step));
-        let mut reply = self.exchange(identity, &all, deadline).await;
+        let mut reply = self.exchange(task, identity, &all).await;
         if matches!(reply.trouble, Some(Trouble::NotStarted(_))) && !self.context.stopping() {
             // It has certainly not started, so it may go over a new connection: the host may have been away.
             self.close().await;
-            reply = self.exchange(identity, &all, deadline).await;
+            reply = self.exchange(task, identity, &all).await;
         }
         let learned = reply.answers.split_off(acting.min(reply.answers.len()));
         answers.learn(&asked, &learned);
@@ -347,26 +364,34 @@ impl HostRun {
         reply
     }
 
-    async fn exchange(
-        &self,
-        identity: &Identity,
-        steps: &[Step],
-        deadline: Option<Duration>,
-    ) -> Reply {
+    async fn exchange(&self, task: &Task, identity: &Identity, steps: &[Step]) -> Reply {
         let Some(connection) = self.connection().await else {
             return Reply {
                 trouble: Some(Trouble::NotStarted("there is no connection".into())),
                 ..Reply::default()
             };
         };
-        let mut show = |line: &[u8]| {
+        let mut show = |line: &[u8]| self.show(task, line.to_vec());
+        let terms = &self.context.terms;
+        exchange::run(
+            &*connection,
+            terms,
+            identity,
+            steps,
+            task.timeout,
+            &mut show,
+        )
+        .await
+    }
+
+    /// Shows a line of a running task.
+    pub(super) fn show(&self, task: &Task, line: Vec<u8>) {
+        if !task.no_log {
             self.context.send(Event::TaskOutput {
                 host: self.name().to_string(),
-                line: line.to_vec(),
+                line,
             });
-        };
-        let terms = &self.context.terms;
-        exchange::run(&*connection, terms, identity, steps, deadline, &mut show).await
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 //! markers hold a random word, so no output can be mistaken for one.
 
 use crate::modules::Script;
-use crate::modules::shell::{PRELUDE, quote};
+use crate::shell::{PRELUDE, quote};
 use memchr::memmem;
 use std::hash::{BuildHasher, Hasher};
 
@@ -22,6 +22,8 @@ pub struct Step {
     pub env: Vec<(String, String)>,
     /// The steps behind it run only if it succeeds.
     pub needed: bool,
+    /// What it prints is for the operator, line by line while it runs. The answer to a question is not.
+    pub live: bool,
 }
 
 /// A random word that marks the ends of steps.
@@ -47,6 +49,8 @@ pub fn script(nonce: &str, steps: &[Step]) -> String {
   printf '\n%s %s %s\n' "$rn_n" "$1" "$2"
   printf '\n%s %s %s\n' "$rn_n" "$1" "$2" >&2
 }
+rn_over=
+trap 'rn_over=1' TERM
 exec 3<&0 </dev/null
 (
   while read -r rn_line <&3; do :; done
@@ -56,21 +60,32 @@ exec 3<&0 </dev/null
   kill -KILL 0
 ) >/dev/null 2>&1 &
 rn_w=$!
+rn_rest() { { kill $rn_w; wait $rn_w; } 2>/dev/null; }
 rn_end pid $$
 "#,
     );
+    // The watcher goes before the last marker: the runner ends the input when it has seen that, and what the steps
+    // left running on purpose must not be taken for a lost connection's.
     for (index, step) in steps.iter().enumerate() {
         text.push_str("(\nexec 3<&-\n");
         for (name, value) in &step.env {
             text.push_str(&format!("export {name}={}\n", quote(value)));
         }
         text.push_str(&step.script.text);
-        text.push_str(&format!("\n)\nrn_c=$?\nrn_end {index} $rn_c\n"));
-        if step.needed {
-            text.push_str("if [ \"$rn_c\" != 0 ]; then kill $rn_w; exit 0; fi\n");
+        // Asked to end, the shell itself stays until the step has: its own end tells that nothing is left.
+        text.push_str("\n)\nrn_c=$?\nif [ -n \"$rn_over\" ]; then exit 143; fi\n");
+        let end = format!("rn_end {index} $rn_c");
+        if index + 1 == steps.len() {
+            text.push_str("rn_rest\n");
+        } else if step.needed {
+            text.push_str(&format!(
+                "if [ $rn_c != 0 ]; then rn_rest; {end}; exit 0; fi\n"
+            ));
         }
+        text.push_str(&end);
+        text.push('\n');
     }
-    text.push_str("kill $rn_w\nexit 0\n}\nrn_main\n");
+    text.push_str("exit 0\n}\nrn_main\n");
     text
 }
 
@@ -212,6 +227,7 @@ mod tests {
             script: Script::new(text),
             env: vec![("GREETING".into(), "it's".into())],
             needed: false,
+            live: true,
         }
     }
 

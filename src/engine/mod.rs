@@ -3,6 +3,7 @@
 //! Hosts don't wait for each other. A barrier stands only at the end of a play, at `serial` batches, and before a task
 //! that reads another host's result. The engine prints nothing: it sends [`Event`]s.
 
+mod barrier;
 mod exchange;
 mod host;
 mod message;
@@ -51,8 +52,6 @@ pub struct Options {
     pub privilege: Privilege,
     /// The password for `sudo`.
     pub become_password: Option<String>,
-    /// Which tasks run.
-    pub selection: Selection,
 }
 
 /// Which tasks of a playbook run.
@@ -67,6 +66,24 @@ pub struct Selection {
 }
 
 impl Selection {
+    /// Keeps of each play the tasks that run, and drops plays without any.
+    pub fn apply(&self, plays: Vec<(Play, Vec<String>)>) -> Vec<(Play, Vec<String>)> {
+        let mut waiting = self.start_at.clone();
+        plays
+            .into_iter()
+            .map(|(mut play, hosts)| {
+                play.tasks.retain(|task| {
+                    if waiting.as_ref().is_some_and(|name| *name == task.title()) {
+                        waiting = None;
+                    }
+                    waiting.is_none() && self.takes(&task.tags)
+                });
+                (play, hosts)
+            })
+            .filter(|(play, hosts)| !play.tasks.is_empty() && !hosts.is_empty())
+            .collect()
+    }
+
     /// Whether a task with these tags runs. `always` and `never` mean what they mean in Ansible.
     pub fn takes(&self, tags: &[String]) -> bool {
         let has = |wanted: &String| match wanted.as_str() {
@@ -127,7 +144,7 @@ pub async fn run(
         places: Semaphore::new(run.options.forks.clamp(1, Semaphore::MAX_PERMITS)),
         options: run.options,
     });
-    let plays = play::select(run.plays, &context.options.selection);
+    let plays = run.plays;
     context.send(Event::RunStarted {
         name: run.name,
         hosts: run.hosts.iter().map(|host| host.name.clone()).collect(),

@@ -42,6 +42,8 @@ pub(super) struct Full {
     pub facts: Map<String, Value>,
     /// Under `--check` it did not run, so there is no result to register.
     pub absent: bool,
+    /// What was printed and registered holds secrets.
+    pub secret: bool,
 }
 
 impl Full {
@@ -59,6 +61,7 @@ impl Full {
             result: Map::new(),
             facts: Map::new(),
             absent: false,
+            secret: false,
         }
     }
 
@@ -138,6 +141,10 @@ impl Full {
             result: self.result,
             took,
         };
+        if self.secret {
+            outcome.stdout.clear();
+            outcome.result.clear();
+        }
         if task.no_log {
             outcome.message = "hidden by no_log".to_string();
             outcome.help.clear();
@@ -150,6 +157,17 @@ impl Full {
         }
         outcome
     }
+}
+
+/// A task that was not begun, since the run ends early.
+pub(super) fn not_begun(stopped: bool) -> Full {
+    let message = match stopped {
+        true => "not begun: stopped by the operator",
+        false => "not begun: another host has failed",
+    };
+    let mut full = Full::new(Status::Cancelled, message);
+    full.absent = true;
+    full
 }
 
 /// A task whose condition does not hold.
@@ -296,14 +314,10 @@ pub(super) fn join(mut turns: Vec<(Option<Value>, Full)>, looped: bool) -> Full 
         facts.append(&mut full.facts);
         shown.extend(full.shown.take());
     }
-    let worst = |full: &Full| match full.status {
-        Status::Skipped => 0,
-        Status::Ok => 1,
-        Status::Changed => 2,
-        _ => 3,
-    };
-    let level = turns.iter().map(|(_, full)| worst(full)).max().unwrap_or(0);
-    let named = turns.iter().filter(|(_, full)| worst(full) == level);
+    let level = turns.iter().map(|(_, full)| rank(full.status)).max();
+    let named = turns
+        .iter()
+        .filter(|(_, full)| Some(rank(full.status)) == level);
     let items: Vec<String> = named
         .clone()
         .map(|(item, _)| words(item.as_ref()))
@@ -311,9 +325,11 @@ pub(super) fn join(mut turns: Vec<(Option<Value>, Full)>, looped: bool) -> Full 
     let mut full = match named.map(|(_, full)| full.clone()).next() {
         None => skipped("the loop has no items".to_string()),
         Some(mut full) => {
-            full.message = match level {
-                0 | 1 => full.message,
-                2 => format!("{} of {count} items: {}", items.len(), items.join(", ")),
+            full.message = match full.status {
+                Status::Skipped | Status::Ok => full.message,
+                Status::Changed => {
+                    format!("{} of {count} items: {}", items.len(), items.join(", "))
+                }
                 _ => format!("item {}: {}", items.join(", "), full.message),
             };
             full
@@ -324,6 +340,21 @@ pub(super) fn join(mut turns: Vec<(Option<Value>, Full)>, looped: bool) -> Full 
     full.shown = (!shown.is_empty()).then(|| shown.join("\n"));
     full.result.insert("results".into(), Value::Array(results));
     full
+}
+
+/// How much to worry about one turn of a loop: the worst speaks for all.
+fn rank(status: Status) -> u8 {
+    match status {
+        Status::Skipped => 0,
+        Status::Ok => 1,
+        Status::Changed => 2,
+        Status::Ignored => 3,
+        Status::Cancelled => 4,
+        Status::Failed => 5,
+        Status::Unreachable | Status::Refused => 6,
+        Status::Unknown => 7,
+        Status::Guarded => 8,
+    }
 }
 
 /// An item in a few words.
@@ -337,5 +368,25 @@ fn words(item: Option<&Value>) -> String {
             None => "{}".to_string(),
         },
         Some(other) => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::Source;
+
+    #[test]
+    fn what_holds_secrets_is_registered_and_not_shown() {
+        let node = crate::document::parse(&Source::new("task", "command = \"true\"")).unwrap();
+        let task = crate::playbook::one_task(&node).unwrap();
+        let mut full = Full::new(Status::Changed, "joined");
+        full.stdout = b"SWMTKN-1".to_vec();
+        full.result.insert("worker_token".into(), json!("SWMTKN-1"));
+        full.secret = true;
+        assert_eq!(full.value()["worker_token"], "SWMTKN-1");
+        let shown = full.event(&task, Duration::ZERO);
+        assert_eq!(shown.message, "joined");
+        assert!(!format!("{shown:?}").contains("SWMTKN"));
     }
 }

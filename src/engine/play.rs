@@ -2,7 +2,7 @@
 
 use super::host::{HostRun, Work};
 use super::outcome::State;
-use super::{Context, Selection};
+use super::{Context, barrier};
 use crate::event::Event;
 use crate::playbook::{Play, Portion, Task};
 use crate::vars::PlayScope;
@@ -10,27 +10,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::task::JoinSet;
-
-/// Keeps of each play what the operator asked for.
-pub(super) fn select(
-    plays: Vec<(Play, Vec<String>)>,
-    selection: &Selection,
-) -> Vec<(Play, Vec<String>)> {
-    let mut waiting = selection.start_at.clone();
-    plays
-        .into_iter()
-        .map(|(mut play, hosts)| {
-            play.tasks.retain(|task| {
-                if waiting.as_ref().is_some_and(|name| *name == task.title()) {
-                    waiting = None;
-                }
-                waiting.is_none() && selection.takes(&task.tags)
-            });
-            (play, hosts)
-        })
-        .filter(|(play, hosts)| !play.tasks.is_empty() && !hosts.is_empty())
-        .collect()
-}
 
 /// Runs a play. True: nothing may follow.
 pub(super) async fn run(
@@ -59,6 +38,11 @@ pub(super) async fn run(
     let play = Arc::new(play);
     let total = hosts.len();
     let mut rest = &hosts[..];
+    if hosts.is_empty() {
+        // Where nobody answers, nobody is left of those that the play needs.
+        context.send(Event::PlayFinished { play: index });
+        return play.any_errors_fatal || play.max_fail_percentage.is_some();
+    }
     let mut fatal = false;
     for size in batches(&play.serial, total) {
         let (batch, later) = rest.split_at(size.min(rest.len()));
@@ -149,7 +133,7 @@ async fn batch_of(
     let halt = Arc::new(AtomicBool::new(false));
     let mut notified: Vec<HashSet<String>> = vec![HashSet::new(); batch.len()];
     let mut start = 0;
-    for end in segments(&play.tasks) {
+    for end in barrier::segments(&context.world, play) {
         let work = |_: usize| (start..end).collect::<Vec<_>>();
         phase(
             context,
@@ -167,15 +151,26 @@ async fn batch_of(
             return halt.load(Ordering::Relaxed);
         }
     }
-    if notified.iter().any(|names| !names.is_empty()) {
-        let asked = notified.clone();
+    // Handlers run in their order, each once; one that changes something can notify others.
+    let mut ran = vec![HashSet::new(); batch.len()];
+    loop {
         let work = |host: usize| {
-            let named = |task: &Task| asked[host].contains(&task.title());
-            let handlers = play.handlers.iter().enumerate();
-            handlers
-                .filter(|(_, task)| named(task))
-                .map(|(handler, _)| play.tasks.len() + handler)
-                .collect()
+            let named = |(index, task): &(usize, &Task)| {
+                notified[host].contains(&task.title()) && !ran[host].contains(index)
+            };
+            let handlers = play.handlers.iter().enumerate().filter(named);
+            handlers.map(|(index, _)| index).collect()
+        };
+        let now: Vec<Vec<usize>> = (0..batch.len()).map(work).collect();
+        if now.iter().all(Vec::is_empty) || halt.load(Ordering::Relaxed) || context.stopping() {
+            break;
+        }
+        for (ran, now) in ran.iter_mut().zip(&now) {
+            ran.extend(now.iter().copied());
+        }
+        let work = |host: usize| {
+            let indexes = now[host].iter();
+            indexes.map(|index| play.tasks.len() + index).collect()
         };
         phase(
             context,
@@ -230,37 +225,4 @@ async fn phase(
             notified[position].extend(names);
         }
     }
-}
-
-/// Where the barriers stand: the end of each stretch of tasks. A task that reads another host's variables waits for
-/// the tasks before it that produce any, on all hosts.
-fn segments(tasks: &[Task]) -> Vec<usize> {
-    let mut ends = Vec::new();
-    let mut produced = false;
-    for (index, task) in tasks.iter().enumerate() {
-        if produced && reads_other_hosts(task) {
-            ends.push(index);
-            produced = false;
-        }
-        produced |= !task.produces().is_empty();
-    }
-    ends.push(tasks.len());
-    ends
-}
-
-/// Whether a task, or a variable of its own, mentions `hostvars`. A template file is not looked into: there the play's
-/// own tasks are named by the values that the task passes.
-fn reads_other_hosts(task: &Task) -> bool {
-    let nodes = [
-        task.name.as_ref(),
-        Some(&task.body),
-        task.when.as_ref(),
-        task.items.as_ref(),
-    ];
-    let vars = task.vars.iter().map(|entry| &entry.value);
-    nodes
-        .into_iter()
-        .flatten()
-        .chain(vars)
-        .any(|node| node.place.text().contains("hostvars"))
 }

@@ -23,6 +23,7 @@ impl Question {
             script: Script::new(self.script.clone()),
             env: self.env.clone(),
             needed: false,
+            live: false,
         }
     }
 }

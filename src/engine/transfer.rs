@@ -1,11 +1,12 @@
 //! Files that are too large for a script: each on a channel of its own.
 
-use super::exchange::{self, Identity, Terms, Trouble};
-use crate::modules::shell::quote;
-use crate::transport::{Chunk, Connection, Ending, Exit, Output};
+use super::exchange::{self, GONE_WITHIN, Identity, Terms, Trouble};
+use crate::shell::quote;
+use crate::transport::{Chunk, Connection, Ending, Exit, Output, Process};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, timeout};
 
 /// How much is read and sent at a time.
 const PIECE: usize = 256 * 1024;
@@ -18,11 +19,41 @@ pub(super) enum Error {
     Trouble(Trouble),
 }
 
+/// What a transfer goes by.
+pub(super) struct Way<'a> {
+    pub connection: &'a dyn Connection,
+    pub terms: &'a Terms,
+    pub identity: &'a Identity,
+    /// When it has to be done.
+    pub deadline: Option<Instant>,
+}
+
+impl Way<'_> {
+    async fn open(&self, script: &str) -> Result<Process, Error> {
+        exchange::open(self.connection, self.terms, self.identity, script)
+            .await
+            .map_err(Error::Trouble)
+    }
+
+    /// Waits until the transfer must end: its deadline has passed, or the run was stopped.
+    async fn over(&self) -> Trouble {
+        let late = async {
+            match self.deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        let mut stop = self.terms.stop.clone();
+        tokio::select! {
+            () = late => Trouble::TimedOut { left: None },
+            _ = stop.wait_for(|stop| *stop) => Trouble::Stopped { left: None },
+        }
+    }
+}
+
 /// Sends a local file to a new file on the host, mode 0600. A transfer that is cut leaves nothing behind.
 pub(super) async fn upload(
-    connection: &dyn Connection,
-    terms: &Terms,
-    identity: &Identity,
+    way: &Way<'_>,
     from: &Path,
     to: &str,
     progress: &mut (dyn FnMut(String) + Send),
@@ -41,17 +72,27 @@ pub(super) async fn upload(
         "umask 077; rm -f -- {target}; set -C; cat >{target} || exit 1; \
          n=$(wc -c <{target}); [ \"$n\" -eq {size} ] || {{ rm -f -- {target}; echo \"only $n of {size} bytes arrived\" >&2; exit 1; }}"
     );
-    let mut process = exchange::open(connection, terms, identity, &script)
-        .await
-        .map_err(Error::Trouble)?;
-    let ended = tokio::spawn(collect(process.output));
+    let mut process = way.open(&script).await?;
+    let mut ended = tokio::spawn(collect(process.output));
     let started = Instant::now();
     let mut shown = started;
     let mut sent = 0u64;
     let mut piece = vec![0; PIECE];
-    while !*terms.stop.borrow() {
+    let mut why = None;
+    loop {
         let count = file.read(&mut piece).await.map_err(local)?;
-        if count == 0 || process.input.write(&piece[..count]).await.is_err() {
+        if count == 0 {
+            break;
+        }
+        let written = tokio::select! {
+            biased;
+            over = way.over() => {
+                why = Some(over);
+                break;
+            }
+            written = process.input.write(&piece[..count]) => written,
+        };
+        if written.is_err() {
             break;
         }
         sent += count as u64;
@@ -60,12 +101,29 @@ pub(super) async fn upload(
             progress(rate(sent, size, started));
         }
     }
+    // A part of a file is removed by the host itself, once its input has ended.
     process.input.end().await.ok();
-    let stopped = *terms.stop.borrow();
     let lost = || Error::Trouble(Trouble::Lost("the connection was lost".into()));
-    let ended = ended.await.map_err(|_| lost())?;
+    if why.is_none() {
+        tokio::select! {
+            biased;
+            over = way.over() => why = Some(over),
+            result = &mut ended => return arrived(result.map_err(|_| lost())?, to),
+        }
+    }
+    match timeout(GONE_WITHIN, ended).await {
+        Ok(_) => Err(Error::Trouble(
+            why.unwrap_or(Trouble::Stopped { left: None }),
+        )),
+        Err(_) => Err(Error::Trouble(Trouble::Lost(format!(
+            "the host did not confirm that {to} is gone"
+        )))),
+    }
+}
+
+/// What became of a file that was sent whole.
+fn arrived(ended: Ended, to: &str) -> Result<(), Error> {
     match ended.exit {
-        _ if stopped => Err(Error::Trouble(Trouble::Stopped { left: None })),
         None => Err(Error::Trouble(exchange::lost(ended.ending))),
         Some(Exit::Code(0)) => Ok(()),
         Some(_) => Err(Error::Failed(format!(
@@ -77,9 +135,7 @@ pub(super) async fn upload(
 
 /// Fetches a file of the host: written beside its place first, then moved there.
 pub(super) async fn fetch(
-    connection: &dyn Connection,
-    terms: &Terms,
-    identity: &Identity,
+    way: &Way<'_>,
     from: &str,
     to: &Path,
     progress: &mut (dyn FnMut(String) + Send),
@@ -96,14 +152,19 @@ pub(super) async fn fetch(
     let beside = tempfile::NamedTempFile::new_in(folder).map_err(local)?;
     let mut file = tokio::fs::File::from_std(beside.reopen().map_err(local)?);
     let script = format!("exec cat -- {}", quote(from));
-    let mut process = exchange::open(connection, terms, identity, &script)
-        .await
-        .map_err(Error::Trouble)?;
+    let mut process = way.open(&script).await?;
     process.input.end().await.ok();
     let started = Instant::now();
     let (mut got, mut shown) = (0u64, started);
     let (mut exit, mut complaint) = (None, Vec::new());
-    while let Some(chunk) = process.output.next().await {
+    loop {
+        let chunk = tokio::select! {
+            biased;
+            // Without a reader the host's `cat` ends by itself, and nothing is left here.
+            over = way.over() => return Err(Error::Trouble(over)),
+            chunk = process.output.next() => chunk,
+        };
+        let Some(chunk) = chunk else { break };
         match chunk {
             Chunk::Stdout(bytes) => {
                 file.write_all(&bytes).await.map_err(local)?;

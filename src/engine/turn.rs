@@ -5,7 +5,7 @@ use super::host::HostRun;
 use super::message::Step;
 use super::outcome::{self, Full};
 use super::question::{Answers, Question};
-use super::transfer;
+use super::transfer::{self, Way};
 use crate::document::Node;
 use crate::event::{Event, Status, TaskId};
 use crate::modules::{Action, Changes, Done, Found, Module};
@@ -13,6 +13,7 @@ use crate::plan::Turn;
 use crate::playbook::{Play, Task};
 use crate::vars::{Lookup, Trouble as Unrendered};
 use serde_json::Value;
+use tokio::time::Instant;
 
 /// A task on its way: what every step of it needs.
 struct Doing<'a> {
@@ -49,20 +50,18 @@ impl HostRun {
         let mut left = task.retries;
         loop {
             let full = self.attempt(&doing, answers).await;
-            let Some(until) = &task.until else {
-                return full;
-            };
-            if full.absent
-                || matches!(
-                    full.status,
-                    Status::Unreachable | Status::Unknown | Status::Cancelled
-                )
-            {
+            if full.absent || ends_tries(full.status) {
                 return full;
             }
-            match judge(&doing, &full, until) {
-                Ok(true) => return full,
-                Ok(false) if left == 0 => {
+            let good = match &task.until {
+                Some(until) => judge(&doing, &full, until),
+                // Without a condition it is tried again for as long as it fails.
+                None => Ok(full.status != Status::Failed),
+            };
+            match (good, &task.until) {
+                (Ok(true), _) => return full,
+                (Ok(false), None) if left == 0 => return full,
+                (Ok(false), Some(until)) if left == 0 => {
                     let tries = task.retries + 1;
                     let message = format!(
                         "`until` did not hold after {tries} tries: {}",
@@ -74,8 +73,8 @@ impl HostRun {
                         ..full
                     };
                 }
-                Ok(false) => {}
-                Err(wrong) => return *wrong,
+                (Ok(false), _) => {}
+                (Err(wrong), _) => return *wrong,
             }
             self.context.send(Event::TaskRetry {
                 host: self.name().to_string(),
@@ -120,9 +119,20 @@ impl HostRun {
             return full;
         }
         let acts = !changes.actions.is_empty();
-        let mut full = self.act(doing, &found, changes, reads, answers).await;
-        full.command = doing.module.command().filter(|_| acts);
-        self.judge_all(doing, full)
+        let command = doing.module.command().filter(|_| acts);
+        let result = self.act(doing, &found, changes, reads, answers).await;
+        // What has not come to its end is not judged.
+        let (mut full, judged) = match result {
+            Ok(full) => (full, true),
+            Err(full) => (*full, false),
+        };
+        full.command = command;
+        full.secret = doing.module.secret();
+        if judged {
+            self.judge_all(doing, full)
+        } else {
+            full
+        }
     }
 
     /// The answer to the module's question, from before or from the host.
@@ -134,13 +144,7 @@ impl HostRun {
             let mut questions = vec![question.clone()];
             questions.extend((doing.others)());
             let reply = self
-                .send(
-                    &doing.identity,
-                    Vec::new(),
-                    &questions,
-                    answers,
-                    doing.task.timeout,
-                )
+                .send(doing.task, &doing.identity, Vec::new(), &questions, answers)
                 .await;
             if answers.get(question).is_none() {
                 let why = reply
@@ -160,8 +164,9 @@ impl HostRun {
         changes: Changes,
         reads: bool,
         answers: &mut Answers,
-    ) -> Full {
-        if !reads && !changes.actions.is_empty() {
+    ) -> Result<Full, Box<Full>> {
+        // What only waits changes nothing, but others may have changed something meanwhile.
+        if !changes.actions.is_empty() && !doing.task.never_changes() {
             answers.forget();
         }
         let mut done: Vec<Done> = Vec::new();
@@ -176,17 +181,14 @@ impl HostRun {
                 }
                 other => self.transfer(doing, other).await.map(|()| Vec::new()),
             };
-            match result {
-                Ok(said) => done.extend(said),
-                Err(full) => return *full,
-            }
+            done.extend(result?);
             if let Some(bad) = done.last().filter(|done| done.code != 0) {
-                return outcome::bad_code(bad);
+                return Ok(outcome::bad_code(bad));
             }
         }
         let changed = !reads && !changes.actions.is_empty();
         let status = if changed { Status::Changed } else { Status::Ok };
-        match doing.module.result(found, &done) {
+        Ok(match doing.module.result(found, &done) {
             Ok(result) => {
                 let mut full = Full::new(status, changes.because).said(done.last());
                 full.result = result;
@@ -196,7 +198,7 @@ impl HostRun {
                 full
             }
             Err(failure) => outcome::failure(failure).said(done.last()),
-        }
+        })
     }
 
     async fn run_scripts(
@@ -213,6 +215,7 @@ impl HostRun {
                     script: script.clone(),
                     env: doing.turn.env.clone(),
                     needed: true,
+                    live: true,
                 }),
                 _ => None,
             })
@@ -224,13 +227,7 @@ impl HostRun {
             Vec::new()
         };
         let reply = self
-            .send(
-                &doing.identity,
-                steps,
-                &questions,
-                answers,
-                doing.task.timeout,
-            )
+            .send(doing.task, &doing.identity, steps, &questions, answers)
             .await;
         match reply.trouble {
             Some(why) => {
@@ -255,36 +252,16 @@ impl HostRun {
             let why = Trouble::NotStarted("there is no connection".into());
             return Err(Box::new(outcome::trouble(why, false, None)));
         };
-        let mut progress = |line: String| {
-            self.context.send(Event::TaskOutput {
-                host: self.name().to_string(),
-                line: line.into_bytes(),
-            });
+        let way = Way {
+            connection: &*connection,
+            terms: &self.context.terms,
+            identity: &doing.identity,
+            deadline: doing.task.timeout.map(|limit| Instant::now() + limit),
         };
-        let terms = &self.context.terms;
+        let mut progress = |line: String| self.show(doing.task, line.into_bytes());
         let result = match action {
-            Action::Upload { from, to } => {
-                transfer::upload(
-                    &*connection,
-                    terms,
-                    &doing.identity,
-                    from,
-                    to,
-                    &mut progress,
-                )
-                .await
-            }
-            Action::Fetch { from, to } => {
-                transfer::fetch(
-                    &*connection,
-                    terms,
-                    &doing.identity,
-                    from,
-                    to,
-                    &mut progress,
-                )
-                .await
-            }
+            Action::Upload { from, to } => transfer::upload(&way, from, to, &mut progress).await,
+            Action::Fetch { from, to } => transfer::fetch(&way, from, to, &mut progress).await,
             Action::Run(_) | Action::Pause(_) => Ok(()),
         };
         result.map_err(|error| {
@@ -299,14 +276,7 @@ impl HostRun {
 
     /// Applies `failed_when` and `changed_when`.
     fn judge_all(&self, doing: &Doing<'_>, mut full: Full) -> Full {
-        if matches!(
-            full.status,
-            Status::Unreachable
-                | Status::Unknown
-                | Status::Refused
-                | Status::Cancelled
-                | Status::Guarded
-        ) {
+        if ends_tries(full.status) {
             return full;
         }
         if let Some(condition) = &doing.task.failed_when {
@@ -333,6 +303,18 @@ impl HostRun {
             }
         }
         full
+    }
+}
+
+/// Whether an outcome stands as it is: it is not judged, and not tried again.
+pub(super) fn ends_tries(status: Status) -> bool {
+    match status {
+        Status::Ok | Status::Changed | Status::Skipped | Status::Ignored | Status::Failed => false,
+        Status::Unreachable
+        | Status::Refused
+        | Status::Unknown
+        | Status::Guarded
+        | Status::Cancelled => true,
     }
 }
 

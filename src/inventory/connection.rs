@@ -1,8 +1,8 @@
 //! Connection settings, named as in ssh_config, in snake case.
 
 use crate::diagnostic::{Problem, closest};
+use crate::document::duration;
 use crate::document::{Data, Entry, Node};
-use crate::modules::args::duration;
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -23,7 +23,6 @@ pub mod remove;
 mod run;
 pub mod script;
 pub mod set_fact;
-pub mod shell;
 pub mod shell_command;
 pub mod stat;
 pub mod template;
@@ -32,6 +31,7 @@ mod testing;
 pub mod wait_for;
 
 use crate::diagnostic::Problem;
+pub(crate) use crate::shell;
 pub use args::{Arg, Args, Kind, Local};
 use serde_json::{Map, Value};
 use std::fmt;
@@ -67,6 +67,11 @@ pub trait Module: Send + Sync + fmt::Debug {
         None
     }
 
+    /// What it prints and registers holds secrets, which nobody is shown.
+    fn secret(&self) -> bool {
+        false
+    }
+
     /// The command that it runs for the operator, as one would type it; shown when it fails.
     fn command(&self) -> Option<String> {
         None
@@ -86,7 +91,7 @@ pub trait Module: Send + Sync + fmt::Debug {
 /// A text for a POSIX `sh`, which must work in dash, bash and busybox sh.
 ///
 /// Standard input is empty. The exit code, standard output and standard error come back. The functions of
-/// [`shell::PRELUDE`] are defined.
+/// [`crate::shell::PRELUDE`] are defined.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Script {
     /// The text.
@@ -150,7 +155,7 @@ pub enum Action {
     /// Run a script on the host. An exit code other than 0 fails the task.
     Run(Script),
     /// Send a file of this machine to a new file on the host, with mode 0600, then go on with the next action.
-    /// For contents too large for a script; see [`shell::INLINE_LIMIT`].
+    /// For contents too large for a script; see [`crate::shell::INLINE_LIMIT`].
     Upload {
         /// The file to send.
         from: PathBuf,

@@ -146,9 +146,11 @@ impl Loader {
         let Some(node) = play.get("vars_files") else {
             return vars;
         };
-        let names = self.problems.note(node.strings()).unwrap_or_default();
-        for name in names {
-            if let Some(root) = self.read(&dir.join(&name), Some(&node.place))
+        for file in node.each() {
+            let Some(name) = self.problems.note(file.string()) else {
+                continue;
+            };
+            if let Some(root) = self.read(&dir.join(name), Some(&file.place))
                 && let Ok(table) = root.table()
             {
                 vars = over(table, &vars);

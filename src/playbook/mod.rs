@@ -10,6 +10,7 @@ mod task;
 pub(crate) use load::over;
 pub use load::{find, load};
 pub use play::parse_play;
+pub(crate) use task::no_list;
 pub use task::{MODIFIERS, one_task, parse_task};
 
 use crate::diagnostic::Place;

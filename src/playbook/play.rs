@@ -32,8 +32,8 @@ pub fn parse_play(node: &Node, dir: &Path, problems: &mut Problems) -> Option<Pl
     let tags = list(table, "tags", problems);
     let tasks = read_tasks(table, "task", &tags, problems);
     let handlers = named(read_tasks(table, "handler", &tags, problems), problems);
-    for task in tasks.iter().chain(&handlers) {
-        check_notify(task, &handlers, problems);
+    for key in ["task", "handler"] {
+        check_notify(table, key, &handlers, problems);
     }
     let Some(hosts) = table.get("hosts") else {
         problems.push(
@@ -114,15 +114,21 @@ fn named(handlers: Vec<Task>, problems: &mut Problems) -> Vec<Task> {
     handlers
 }
 
-fn check_notify(task: &Task, handlers: &[Task], problems: &mut Problems) {
-    for name in &task.notify {
-        let known: Vec<String> = handlers.iter().map(Task::title).collect();
-        if !known.contains(name) {
-            problems.push(
-                Problem::new(format!("there is no handler `{name}` in this play"))
-                    .at(task.place.clone())
-                    .did_you_mean(name, known.iter().map(String::as_str)),
-            );
+/// Every handler that a task names in `notify` must be there.
+fn check_notify(play: &Table, key: &str, handlers: &[Task], problems: &mut Problems) {
+    let known: Vec<String> = handlers.iter().map(Task::title).collect();
+    let tasks = play.get(key).and_then(|node| node.array().ok());
+    for task in tasks.into_iter().flatten() {
+        let notify = task.table().ok().and_then(|table| table.get("notify"));
+        for name in notify.into_iter().flat_map(Node::each) {
+            let Ok(text) = name.string() else { continue };
+            if !known.iter().any(|known| known == text) {
+                problems.push(
+                    Problem::new(format!("there is no handler `{text}` in this play"))
+                        .at(name.place.clone())
+                        .did_you_mean(text, known.iter().map(String::as_str)),
+                );
+            }
         }
     }
 }
@@ -135,12 +141,8 @@ fn serial(table: &Table, problems: &mut Problems) -> Vec<Portion> {
     let Some(node) = table.get("serial") else {
         return Vec::new();
     };
-    let nodes = match &node.data {
-        Data::Array(items) => items.iter().collect(),
-        _ => vec![node],
-    };
-    nodes
-        .into_iter()
+    node.each()
+        .iter()
         .filter_map(|node| problems.note(portion(node)))
         .collect()
 }

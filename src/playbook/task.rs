@@ -3,7 +3,7 @@
 use super::Task;
 use super::play::{flag, list, privilege, sub_table};
 use crate::diagnostic::{Problem, Problems};
-use crate::document::{Data, Entry, Node, Table};
+use crate::document::{self, Data, Entry, Node, Table};
 use crate::modules::{self, Kind, args};
 use crate::vars;
 use std::time::Duration;
@@ -86,6 +86,7 @@ fn module<'a>(
     problems: &mut Problems,
 ) -> Option<(&'a Entry, &'static modules::Spec)> {
     let mut found = None;
+    let mut unknown = false;
     for entry in table.iter() {
         if MODIFIERS.contains(&entry.key.as_str()) {
             continue;
@@ -111,18 +112,12 @@ fn module<'a>(
                         .label("neither a module nor a task option")
                         .did_you_mean(&entry.key, known.chain(MODIFIERS.iter().copied())),
                 );
-                // The task is no further use, but it is not a task without a module either.
-                if found.is_none()
-                    && table
-                        .iter()
-                        .all(|other| modules::find(&other.key).is_none())
-                {
-                    return None;
-                }
+                unknown = true;
             }
         }
     }
-    if found.is_none() {
+    // A misspelt module is no missing module.
+    if found.is_none() && !unknown {
         let end = node
             .place
             .text()
@@ -153,8 +148,11 @@ fn check_syntax(table: &Table, problems: &mut Problems) {
         if ["when", "until", "changed_when", "failed_when"].contains(&entry.key.as_str()) {
             condition(&entry.value, problems);
         }
-        if entry.key == "loop" && !matches!(entry.value.data, Data::Array(_)) {
-            condition(&entry.value, problems);
+        match &entry.value.data {
+            Data::Array(_) => {}
+            Data::String(_) if entry.key == "loop" => condition(&entry.value, problems),
+            _ if entry.key == "loop" => problems.push(no_list(&entry.value)),
+            _ => {}
         }
         if let Some(spec) = modules::find(&entry.key)
             && let Data::Table(body) = &entry.value.data
@@ -166,6 +164,13 @@ fn check_syntax(table: &Table, problems: &mut Problems) {
             }
         }
     }
+}
+
+/// What to say of a `loop` over something else than a list.
+pub(crate) fn no_list(node: &Node) -> Problem {
+    Problem::new("`loop` needs a list")
+        .at(node.place.clone())
+        .help("an expression such as \"groups.all\" or a list of values")
 }
 
 /// Checks the syntax of an expression, or of each in a list.
@@ -227,5 +232,5 @@ fn retries(table: &Table, problems: &mut Problems) -> u32 {
 fn duration(table: &Table, key: &str, problems: &mut Problems) -> Option<Duration> {
     table
         .get(key)
-        .and_then(|node| problems.note(args::duration(node)))
+        .and_then(|node| problems.note(document::duration(node)))
 }

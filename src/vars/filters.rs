@@ -12,7 +12,7 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("from_json", from_json);
     environment.add_filter("b64encode", |text: &str| STANDARD.encode(text));
     environment.add_filter("b64decode", b64decode);
-    environment.add_filter("quote", |text: &str| crate::modules::shell::quote(text));
+    environment.add_filter("quote", |text: &str| crate::shell::quote(text));
     environment.add_filter("basename", basename);
     environment.add_filter("dirname", dirname);
     environment.add_filter("hash", hash);

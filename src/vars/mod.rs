@@ -5,6 +5,7 @@
 //! `-e`. The names that the runner itself provides can't be overridden.
 
 mod filters;
+mod names;
 mod render;
 mod template;
 
@@ -53,6 +54,7 @@ pub struct World {
     /// Names that some task of the run registers or sets.
     pub(crate) produced: HashSet<String>,
     pub(crate) check: bool,
+    folders: Vec<PathBuf>,
     facts: RwLock<HashMap<String, Arc<Map<String, Value>>>>,
 }
 
@@ -68,7 +70,8 @@ impl World {
         template_folders: Vec<PathBuf>,
     ) -> Self {
         Self {
-            environment: template::environment(template_folders),
+            environment: template::environment(template_folders.clone()),
+            folders: template_folders,
             hosts: hosts
                 .into_iter()
                 .map(|host| (host.name.clone(), Arc::new(host)))
@@ -81,6 +84,16 @@ impl World {
         }
     }
 
+    /// The path of a template that another one includes.
+    pub(crate) fn included(&self, name: &str) -> String {
+        let paths = self.folders.iter().map(|folder| folder.join(name));
+        paths
+            .filter(|path| path.is_file())
+            .map(|path| path.display().to_string())
+            .next()
+            .unwrap_or_else(|| name.to_string())
+    }
+
     /// What is registered or set on a host so far.
     pub fn facts(&self, host: &str) -> Arc<Map<String, Value>> {
         let facts = self
@@ -88,6 +101,23 @@ impl World {
             .read()
             .unwrap_or_else(|broken| broken.into_inner());
         facts.get(host).cloned().unwrap_or_default()
+    }
+
+    /// The names of all variables that read another host's, themselves or through others.
+    pub fn reading_other_hosts(&self, play: &Table) -> Vec<String> {
+        let inventory = self.hosts.values().map(|host| &host.vars);
+        let tables: Vec<&Table> = inventory.chain([play, &self.extra]).collect();
+        let mut names = vec!["hostvars".to_string()];
+        loop {
+            let more = tables
+                .iter()
+                .flat_map(|table| table.iter())
+                .find(|entry| !names.contains(&entry.key) && entry.value.mentions(&names));
+            match more {
+                Some(entry) => names.push(entry.key.clone()),
+                None => return names,
+            }
+        }
     }
 
     /// Registers or sets a value on a host.

@@ -1,13 +1,12 @@
 //! Looking names up and rendering what they hold.
 
 use super::template::{self, is_template};
-use super::{BUILTIN, HostVariables, Scope};
-use crate::diagnostic::{Problem, Source};
+use super::{BUILTIN, Scope, names};
+use crate::diagnostic::{Problem, Source, closest};
 use crate::document::{Data, Entry, Node, Table};
-use minijinja::value::{Enumerator, Object, Serde};
+use minijinja::value::Serde;
 use minijinja::{Error, ErrorKind, Value};
 use std::collections::HashMap;
-use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -35,13 +34,33 @@ struct Inner {
     state: Mutex<State>,
 }
 
+/// So many variables may refer to each other in a row. Each takes some of the stack.
+const DEPTH: usize = 50;
+
 #[derive(Default)]
-struct State {
-    later: Option<String>,
-    missing: Vec<String>,
-    problem: Option<Problem>,
-    stack: Vec<String>,
-    values: HashMap<String, Value>,
+pub(super) struct State {
+    pub later: Option<String>,
+    pub missing: Vec<Missing>,
+    pub problem: Option<Problem>,
+    /// The variables that are being rendered, outermost first, each with its host.
+    pub stack: Vec<(String, String)>,
+    /// What has been rendered, also in vain: the template engine may ask for a name more than once.
+    values: HashMap<String, Result<Value, Trouble>>,
+}
+
+/// A name that was looked for in vain, which matters only if the rendering fails for it.
+pub(super) struct Missing {
+    pub name: String,
+    pub message: String,
+}
+
+impl Missing {
+    pub fn variable(name: &str) -> Self {
+        Self {
+            name: name.to_string(),
+            message: format!("`{name}` is undefined"),
+        }
+    }
 }
 
 impl Lookup {
@@ -96,7 +115,7 @@ impl Lookup {
         let rendered = self.render(node)?;
         Ok(match rendered.data {
             Data::String(text) => text,
-            _ => crate::modules::args::text(&rendered)?,
+            _ => crate::document::text(&rendered)?,
         })
     }
 
@@ -104,7 +123,9 @@ impl Lookup {
     pub fn file(&self, source: &Source) -> Result<String, Trouble> {
         let place = source.place(0..source.text().len());
         let environment = &self.0.scope.world.environment;
-        let rendered = environment.render_named_str(source.name(), source.text(), self.context());
+        let rendered = template::moderate(source.text()).and_then(|()| {
+            environment.render_named_str(source.name(), source.text(), self.context())
+        });
         self.settle(rendered, source.text(), &place)
     }
 
@@ -117,8 +138,8 @@ impl Lookup {
             return Ok(self.render(node)?.to_value());
         }
         let environment = &self.0.scope.world.environment;
-        let value = environment
-            .compile_expression(text)
+        let value = template::moderate_expression(text)
+            .and_then(|()| environment.compile_expression(text))
             .and_then(|expression| expression.eval(self.context()))
             .and_then(defined);
         let value = self.settle(value, text, &node.place)?;
@@ -146,6 +167,7 @@ impl Lookup {
 
     fn render_string(&self, text: &str, node: &Node) -> Result<Node, Trouble> {
         let environment = &self.0.scope.world.environment;
+        self.settle(template::moderate(text), text, &node.place)?;
         if let Some((expression, start)) = template::sole_expression(environment, text) {
             let value = environment
                 .compile_expression(expression)
@@ -165,10 +187,10 @@ impl Lookup {
     }
 
     fn context(&self) -> Value {
-        Value::from_object(Context(self.clone()))
+        Value::from_object(names::Context(self.clone()))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.0
             .state
             .lock()
@@ -195,6 +217,7 @@ impl Lookup {
         if let Some(problem) = nested {
             return Err(problem.into());
         }
+        let error = innermost(&error);
         let included = error.name().filter(|name| {
             *name != place.source.name()
                 && !name.starts_with('<')
@@ -202,33 +225,49 @@ impl Lookup {
         });
         let mut problem = match (included, error.template_source()) {
             (Some(name), Some(inner)) => {
-                let source = Source::new(name, inner);
+                let source = Source::new(self.0.scope.world.included(name), inner);
                 let whole = source.place(0..inner.len());
-                template::problem(&error, inner, &whole)
+                template::problem(error, inner, &whole)
             }
-            _ => template::problem(&error, text, place),
+            _ => template::problem(error, text, place),
         };
         if error.kind() == ErrorKind::UndefinedError {
             let at = problem.place.as_ref().map_or("", |place| place.text());
-            let name = missing
+            let missing = missing
                 .iter()
                 .rev()
-                .find(|name| at.contains(name.as_str()))
+                .find(|missing| at.contains(missing.name.as_str()))
                 .or(missing.last());
-            if let Some(name) = name {
-                problem.message = format!("`{name}` is undefined");
-                if let Some(place) = &problem.place
-                    && let Some(start) = place.text().find(name.as_str())
-                {
-                    problem.place = Some(place.within(start..start + name.len()));
-                }
-                let known = self.names();
-                problem = problem.did_you_mean(name, known.iter().map(String::as_str));
-            } else {
-                problem.message = "this value is undefined".to_string();
-            }
+            problem = match missing {
+                Some(missing) => self.undefined(missing, problem),
+                None => Problem {
+                    message: "this value is undefined".to_string(),
+                    ..problem
+                },
+            };
         }
         Err(problem.into())
+    }
+
+    fn undefined(&self, missing: &Missing, mut problem: Problem) -> Problem {
+        let name = missing.name.as_str();
+        problem.message.clone_from(&missing.message);
+        if let Some(place) = &problem.place
+            && let Some(start) = place.text().find(name)
+        {
+            problem.place = Some(place.within(start..start + name.len()));
+        }
+        let known = self.names();
+        let known = known
+            .iter()
+            .map(String::as_str)
+            .filter(|known| *known != name);
+        match (closest(name, known), name) {
+            (_, "item") => problem.help("only a task with `loop` has it"),
+            (_, "result") => problem.help("only `until`, `changed_when` and `failed_when` have it"),
+            (Some(near), _) => problem.help(format!("did you mean `{near}`?")),
+            (None, _) => problem,
+        }
     }
 
     /// Every name that this scope knows.
@@ -258,7 +297,7 @@ impl Lookup {
     }
 
     /// The value of a name, or nothing.
-    fn value(&self, name: &str) -> Option<Value> {
+    pub(super) fn value(&self, name: &str) -> Option<Value> {
         let scope = &self.0.scope;
         if let Some(value) = self.builtin(name) {
             return Some(value);
@@ -291,7 +330,7 @@ impl Lookup {
             "inventory_hostname" => Value::from(scope.host.name.clone()),
             "group_names" => Value::from(scope.host.groups.clone()),
             "groups" => scope.world.groups.clone(),
-            "hostvars" => Value::from_object(AllHosts(self.clone())),
+            "hostvars" => Value::from_object(names::AllHosts(self.clone())),
             "playbook_dir" => {
                 let dir = std::path::absolute(Path::new(".").join(&scope.play.dir));
                 Value::from(dir.unwrap_or_default().display().to_string())
@@ -306,44 +345,83 @@ impl Lookup {
     fn variable(&self, name: &str, node: &Node) -> Value {
         {
             let mut state = self.state();
-            if let Some(value) = state.values.get(name) {
-                return value.clone();
+            if let Some(known) = state.values.get(name).cloned() {
+                return known.unwrap_or_else(|trouble| state.in_vain(trouble));
             }
-            if state.stack.iter().any(|outer| outer == name) {
-                let circle = format!("`{}` refers to itself", state.stack.join("` -> `"));
+            let here = (self.0.scope.host.name.clone(), name.to_string());
+            if let Some(wrong) = endless(&state.stack, &here) {
                 state
                     .problem
-                    .get_or_insert(Problem::new(circle.clone()).at(node.place.clone()));
-                return Value::from(Error::new(ErrorKind::InvalidOperation, circle));
+                    .get_or_insert(Problem::new(wrong.clone()).at(node.place.clone()));
+                return Value::from(Error::new(ErrorKind::InvalidOperation, wrong));
             }
-            state.stack.push(name.to_string());
+            state.stack.push(here);
         }
         let rendered = self.render(node);
         let mut state = self.state();
         state.stack.pop();
-        match rendered {
-            Ok(node) => {
-                let value = Value::from(Serde(node.to_value()));
-                state.values.insert(name.to_string(), value.clone());
-                value
-            }
-            Err(trouble) => {
-                let detail = match trouble {
-                    Trouble::Later(name) => {
-                        let detail = format!("`{name}` is not known yet");
-                        state.later.get_or_insert(name);
-                        detail
-                    }
-                    Trouble::Problem(problem) => {
-                        let detail = problem.message.clone();
-                        state.problem.get_or_insert(*problem);
-                        detail
-                    }
-                };
-                Value::from(Error::new(ErrorKind::InvalidOperation, detail))
-            }
-        }
+        let rendered = rendered.map(|node| Value::from(Serde(node.to_value())));
+        state.values.insert(name.to_string(), rendered.clone());
+        rendered.unwrap_or_else(|trouble| state.in_vain(trouble))
     }
+}
+
+impl State {
+    /// Notes why a variable has no value, and answers a value that ends the rendering.
+    fn in_vain(&mut self, trouble: Trouble) -> Value {
+        let detail = match trouble {
+            Trouble::Later(name) => {
+                let detail = format!("`{name}` is not known yet");
+                self.later.get_or_insert(name);
+                detail
+            }
+            Trouble::Problem(problem) => {
+                let detail = problem.message.clone();
+                self.problem.get_or_insert(*problem);
+                detail
+            }
+        };
+        Value::from(Error::new(ErrorKind::InvalidOperation, detail))
+    }
+}
+
+/// Why one more variable must not be rendered inside of others.
+fn endless(stack: &[(String, String)], next: &(String, String)) -> Option<String> {
+    if let Some(start) = stack.iter().position(|outer| outer == next) {
+        let names: Vec<String> = stack[start..]
+            .iter()
+            .chain([next])
+            .map(
+                |(host, name)| match stack.iter().all(|(other, _)| other == host) {
+                    true => name.clone(),
+                    false => format!("hostvars.{host}.{name}"),
+                },
+            )
+            .collect();
+        return Some(format!(
+            "`{}` refers to itself: {}",
+            next.1,
+            names.join(" -> ")
+        ));
+    }
+    (stack.len() >= DEPTH).then(|| {
+        format!(
+            "`{}` refers to `{}` and so on, more than {DEPTH} variables deep",
+            stack[0].1, stack[1].1
+        )
+    })
+}
+
+/// An error inside of an included template comes wrapped; what counts is the error itself.
+fn innermost(error: &Error) -> &Error {
+    let mut inner = error;
+    while let Some(next) = std::error::Error::source(inner)
+        .and_then(|source| source.downcast_ref::<Error>())
+        .filter(|next| next.template_source().is_some())
+    {
+        inner = next;
+    }
+    inner
 }
 
 fn defined(value: Value) -> Result<Value, Error> {
@@ -359,93 +437,4 @@ fn to_json(value: &Value, node: &Node) -> Result<serde_json::Value, Trouble> {
             .at(node.place.clone())
             .into()
     })
-}
-
-/// The names of a scope, as the template engine asks for them.
-struct Context(Lookup);
-
-impl fmt::Debug for Context {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "variables of {}", self.0.scope().host.name)
-    }
-}
-
-impl Object for Context {
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.get_value_by_str(key.as_str()?)
-    }
-
-    fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
-        let value = self.0.value(key);
-        if value.is_none() {
-            self.0.state().missing.push(key.to_string());
-        }
-        value
-    }
-}
-
-/// `hostvars`: every host by name.
-struct AllHosts(Lookup);
-
-impl fmt::Debug for AllHosts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("hostvars")
-    }
-}
-
-impl Object for AllHosts {
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        let host = self.0.scope().world.hosts.get(key.as_str()?)?;
-        Some(Value::from_object(OneHost {
-            from: self.0.clone(),
-            host: host.clone(),
-        }))
-    }
-
-    fn enumerate(self: &Arc<Self>) -> Enumerator {
-        let hosts = self.0.scope().world.hosts.keys();
-        Enumerator::Values(hosts.map(|name| Value::from(name.clone())).collect())
-    }
-}
-
-/// `hostvars[name]`: what the inventory says of a host, and what tasks have set on it.
-struct OneHost {
-    from: Lookup,
-    host: Arc<HostVariables>,
-}
-
-impl fmt::Debug for OneHost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "hostvars of {}", self.host.name)
-    }
-}
-
-impl Object for OneHost {
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        let name = key.as_str()?;
-        let scope = self.from.scope();
-        if self.host.name == scope.host.name {
-            return self.from.value(name);
-        }
-        let mut scope = scope.clone();
-        scope.host = self.host.clone();
-        scope.play = Arc::default();
-        scope.task = Arc::default();
-        scope.locals.clear();
-        let other = Lookup::new(scope);
-        let value = other.value(name);
-        // What the other host's lookup noted belongs to this rendering.
-        let mut theirs = other.state();
-        let mut ours = self.from.state();
-        if let Some(later) = theirs.later.take() {
-            ours.later.get_or_insert(later);
-        }
-        if let Some(problem) = theirs.problem.take() {
-            ours.problem.get_or_insert(problem);
-        }
-        if value.is_none() {
-            ours.missing.push(name.to_string());
-        }
-        value
-    }
 }

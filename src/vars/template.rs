@@ -4,6 +4,7 @@ use super::filters;
 use crate::diagnostic::{Place, Problem};
 use crate::document::{Data, Node};
 use minijinja::syntax::SyntaxConfig;
+use minijinja::value::ValueKind;
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use std::path::PathBuf;
 
@@ -24,7 +25,7 @@ pub(crate) fn environment(folders: Vec<PathBuf>) -> Environment<'static> {
         }
         for folder in &folders {
             match std::fs::read_to_string(folder.join(name)) {
-                Ok(text) => return Ok(Some(text)),
+                Ok(text) => return moderate(&text).map(|()| Some(text)),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => {
                     let detail = format!("cannot read {}: {error}", folder.join(name).display());
@@ -33,6 +34,13 @@ pub(crate) fn environment(folders: Vec<PathBuf>) -> Environment<'static> {
             }
         }
         Ok(None)
+    });
+    // A boolean in a text is what it is alone, and in TOML: `true`.
+    environment.set_formatter(|out, state, value| match bool::try_from(value.clone()) {
+        Ok(holds) if value.kind() == ValueKind::Bool => {
+            Ok(out.write_str(if holds { "true" } else { "false" })?)
+        }
+        _ => minijinja::escape_formatter(out, state, value),
     });
     filters::add(&mut environment);
     environment
@@ -50,6 +58,50 @@ fn syntax_config() -> SyntaxConfig {
 /// Whether a text has anything to render.
 pub fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%") || text.contains("{#")
+}
+
+/// The words and operators of one expression are so many at most: each may take some of the stack.
+const LONGEST: usize = 2000;
+
+/// Refuses a template with an expression that nobody wrote by hand.
+pub(crate) fn moderate(text: &str) -> Result<(), minijinja::Error> {
+    let mut rest = text;
+    while let Some(start) = rest.find("{{").into_iter().chain(rest.find("{%")).min() {
+        let end = match rest[start..].starts_with("{{") {
+            true => "}}",
+            false => "%}",
+        };
+        rest = &rest[start + 2..];
+        let length = rest.find(end).unwrap_or(rest.len());
+        moderate_expression(&rest[..length])?;
+        rest = &rest[length..];
+    }
+    Ok(())
+}
+
+/// Refuses an expression that nobody wrote by hand.
+pub(crate) fn moderate_expression(text: &str) -> Result<(), minijinja::Error> {
+    let mut words = 0;
+    let mut quote = None;
+    let mut before = ' ';
+    for c in text.chars() {
+        let inside = |c: char| c.is_alphanumeric() || c == '_';
+        match quote {
+            Some(open) if c == open && before != '\\' => quote = None,
+            Some(_) => {}
+            None if c == '"' || c == '\'' => quote = Some(c),
+            None if c.is_whitespace() || inside(c) && inside(before) => {}
+            None => words += 1,
+        }
+        before = c;
+    }
+    if words > LONGEST {
+        return Err(minijinja::Error::new(
+            ErrorKind::SyntaxError,
+            format!("an expression of more than {LONGEST} words"),
+        ));
+    }
+    Ok(())
 }
 
 /// The expression of a text that is one `{{ expression }}` and nothing else, and where it starts in the text.
@@ -74,7 +126,9 @@ pub fn syntax(node: &Node, report: &mut impl FnMut(Problem)) {
             let mut environment = Environment::new();
             environment.set_debug(true);
             environment.set_syntax(syntax_config());
-            if let Err(error) = environment.template_from_str(text) {
+            let parsed =
+                moderate(text).and_then(|()| environment.template_from_str(text).map(drop));
+            if let Err(error) = parsed {
                 report(problem(&error, text, &node.place));
             }
         }
@@ -93,10 +147,9 @@ pub fn expression_syntax(node: &Node) -> Result<(), Problem> {
     let text = node.string()?;
     let mut environment = Environment::new();
     environment.set_debug(true);
-    match environment.compile_expression(text) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(problem(&error, text, &node.place)),
-    }
+    moderate_expression(text)
+        .and_then(|()| environment.compile_expression(text).map(drop))
+        .map_err(|error| problem(&error, text, &node.place))
 }
 
 /// An error of the template engine as a problem at its place.

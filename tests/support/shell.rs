@@ -2,9 +2,8 @@
 
 use runner::diagnostic::{Problem, Source};
 use runner::document;
-use runner::modules::{
-    self, Action, Args, Changes, Done, Failure, Found, Local, Module, Script, shell,
-};
+use runner::modules::{self, Action, Args, Changes, Done, Failure, Found, Local, Module, Script};
+use runner::shell;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -287,6 +287,11 @@ fn target(args: &Args) -> Result<Target, Problem> {
 }
 
 impl Module for Swarm {
+    /// The join tokens.
+    fn secret(&self) -> bool {
+        true
+    }
+
     fn probe(&self) -> Option<Script> {
         let tokens = match self {
             Swarm::Init { .. } => "rn_info && rn_tokens",

@@ -3,7 +3,7 @@
 use super::state::Status;
 use crate::diagnostic::Problem;
 use crate::modules::args::Args;
-use crate::modules::shell::quote;
+use crate::shell::quote;
 
 /// What a task declares; what is `None` stays as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

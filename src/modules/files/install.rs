@@ -7,8 +7,8 @@
 use super::attributes::Attributes;
 use super::path::{hex, parent, temporary, word};
 use super::state::Status;
-use crate::modules::shell::{INLINE_LIMIT, print_bytes};
 use crate::modules::{Action, Script};
+use crate::shell::{INLINE_LIMIT, print_bytes};
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 

@@ -2,7 +2,7 @@
 
 use super::Content;
 use super::path::hex;
-use crate::modules::shell::INLINE_LIMIT;
+use crate::shell::INLINE_LIMIT;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs::{File, Metadata};

@@ -2,7 +2,7 @@
 
 use crate::diagnostic::Problem;
 use crate::modules::args::{self, Args};
-use crate::modules::shell;
+use crate::shell;
 use sha2::{Digest, Sha256};
 
 /// A path that must be there.

@@ -147,8 +147,8 @@ impl HostKeys {
             .help("nothing was sent to it; it may be another machine that answers at this address")
             .help(format!(
                 "if the host was set up anew: ssh-keygen -f {} -R {}",
-                crate::modules::shell::quote(&file.to_string_lossy()),
-                crate::modules::shell::quote(&known_name(target)),
+                crate::shell::quote(&file.to_string_lossy()),
+                crate::shell::quote(&known_name(target)),
             ))),
             Verdict::Unknown => match target.strict_host_key_checking {
                 StrictHostKeyChecking::AcceptNew => self.note(target, key),
@@ -272,8 +272,8 @@ fn unknown(target: &Target, key: &PublicKey) -> ConnectError {
     error.help(format!(
         "or note the key yourself after comparing it: ssh-keyscan -p {} {} >> {}",
         target.port,
-        crate::modules::shell::quote(&target.address),
-        crate::modules::shell::quote(&file.to_string_lossy()),
+        crate::shell::quote(&target.address),
+        crate::shell::quote(&file.to_string_lossy()),
     ))
 }
 

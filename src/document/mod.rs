@@ -1,5 +1,9 @@
 //! TOML with the place of every key and value, for reports that point at the line meant.
 
+mod read;
+
+pub use read::{boolean, duration, integer, mode, parse_duration, text};
+
 use crate::diagnostic::{Place, Problem, Problems, Source};
 use serde_json::Value;
 use toml::de::{DeTable, DeValue};
@@ -120,6 +124,24 @@ impl Node {
         }
     }
 
+    /// The items of a list, or the value itself as a list of one.
+    pub fn each(&self) -> &[Node] {
+        match &self.data {
+            Data::Array(items) => items,
+            _ => std::slice::from_ref(self),
+        }
+    }
+
+    /// Whether a text in it has one of these words in it.
+    pub fn mentions(&self, words: &[String]) -> bool {
+        match &self.data {
+            Data::String(text) => words.iter().any(|word| text.contains(word.as_str())),
+            Data::Array(items) => items.iter().any(|item| item.mentions(words)),
+            Data::Table(table) => table.mentions(words),
+            _ => false,
+        }
+    }
+
     /// The value without places.
     pub fn to_value(&self) -> Value {
         match &self.data {
@@ -185,6 +207,11 @@ impl Table {
     /// All entries in the order of the file.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter()
+    }
+
+    /// Whether a text in one of its values has one of these words in it.
+    pub fn mentions(&self, words: &[String]) -> bool {
+        self.iter().any(|entry| entry.value.mentions(words))
     }
 
     /// Whether there is no entry.

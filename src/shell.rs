@@ -65,7 +65,7 @@ rn_stat() (
 /// # Examples
 ///
 /// ```
-/// use runner::modules::shell::quote;
+/// use runner::shell::quote;
 /// assert_eq!(quote("bin/pulsar"), "bin/pulsar");
 /// assert_eq!(quote("it's $HOME"), r"'it'\''s $HOME'");
 /// assert_eq!(quote(""), "''");

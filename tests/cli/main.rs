@@ -1,0 +1,18 @@
+//! The program as its users meet it: its words, its exit codes, and what it does to real hosts.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that can't go on says so"
+)]
+
+mod bench;
+mod listings;
+mod mistakes;
+mod real;
+mod rights;
+mod site;
+#[path = "../support/mod.rs"]
+mod support;
+mod templates;
