@@ -1,6 +1,6 @@
 //! Hosts, groups and patterns: who a play is for.
 //!
-//! An inventory comes from TOML files and from scripts that speak Ansible's protocol. Reading ([`file`], [`script`])
+//! An inventory comes from TOML files and from scripts that speak Ansible's protocol. Reading ([`mod@file`], [`script`])
 //! collects what they say into a [`draft`]; putting it together checks the names and works out what each host
 //! inherits. Settings and variables are layered: what holds for all, then the groups, parents before children and
 //! else in the order of the file, then the host; the last one wins.
