@@ -49,8 +49,6 @@ pub fn script(nonce: &str, steps: &[Step]) -> String {
   printf '\n%s %s %s\n' "$rn_n" "$1" "$2"
   printf '\n%s %s %s\n' "$rn_n" "$1" "$2" >&2
 }
-rn_over=
-trap 'rn_over=1' TERM
 exec 3<&0 </dev/null
 (
   while read -r rn_line <&3; do :; done
@@ -60,10 +58,13 @@ exec 3<&0 </dev/null
   kill -KILL 0
 ) >/dev/null 2>&1 &
 rn_w=$!
+rn_over=
+trap 'rn_over=1' TERM
 rn_rest() { { kill $rn_w; wait $rn_w; } 2>/dev/null; }
 rn_end pid $$
 "#,
     );
+    // The trap stands behind the watcher, which could miss its own TERM if it were born with one.
     // The watcher goes before the last marker: the runner ends the input when it has seen that, and what the steps
     // left running on purpose must not be taken for a lost connection's.
     for (index, step) in steps.iter().enumerate() {

@@ -231,7 +231,12 @@ impl Lookup {
             }
             _ => template::problem(error, text, place),
         };
-        if error.kind() == ErrorKind::UndefinedError {
+        // Some filters take an undefined value for one of the wrong type.
+        let undefined = error.kind() == ErrorKind::UndefinedError
+            || error
+                .detail()
+                .is_some_and(|detail| detail.contains("of type undefined"));
+        if undefined {
             let at = problem.place.as_ref().map_or("", |place| place.text());
             let missing = missing
                 .iter()

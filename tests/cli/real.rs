@@ -14,10 +14,10 @@ fn deploy() -> String {
         "name = \"folders\"\ndirectory = { path = [\"{{ home }}/a/b\", \"{{ home }}/c d\"], mode = \"0750\" }",
         "name = \"file\"\nfile = { path = \"{{ home }}/c d/it's\", content = \"one\\ntwo\\n\", mode = \"0640\" }",
         "name = \"template\"\ntemplate = { src = \"t.conf\", dest = \"{{ home }}/a/b/t.conf\" }",
-        "name = \"line\"\nline = { path = \"{{ home }}/a/b/t.conf\", line = \"last = 1\" }",
         "name = \"link\"\nlink = { src = \"a/b\", dest = \"{{ home }}/l\" }",
         "name = \"big\"\ncopy = { src = \"big.bin\", dest = \"{{ home }}/big.bin\" }",
         "name = \"once\"\nshell = { cmd = \"echo $GREETING > '{{ home }}/made'\", creates = \"{{ home }}/made\" }\nenv = { GREETING = \"it's me\" }",
+        "name = \"line\"\nline = { path = \"{{ home }}/made\", line = \"last = 1\" }",
         "name = \"gone\"\nremove = \"{{ home }}/nothing here\"",
         "name = \"back\"\nfetch = { src = \"{{ home }}/big.bin\", dest = \"fetched/\" }",
     ])
@@ -46,8 +46,8 @@ fn twice(user: &str, home: &Path) {
     let at = |name: &str| PathBuf::from(home.trim_start_matches("home=")).join(name);
     let text = |name: &str| std::fs::read_to_string(at(name)).unwrap();
     assert_eq!(text("c d/it's"), "one\ntwo\n");
-    assert_eq!(text("l/t.conf"), "host = one\nlast = 1\n");
-    assert_eq!(text("made"), "it's me\n");
+    assert_eq!(text("l/t.conf"), "host = one\n");
+    assert_eq!(text("made"), "it's me\nlast = 1\n");
     assert!(
         std::fs::read(at("big.bin")).unwrap() == big(),
         "the copy differs"

@@ -63,7 +63,7 @@ fn an_expression_alone_yields_the_value_itself() {
     );
     for (text, value) in [
         ("{{ n }}", json!(7)),
-        (" {{ n }} ", json!(7)),
+        (" {{ n }} ", json!(" 7 ")),
         ("{{- n -}}", json!(7)),
         ("{{ n + 1 }}", json!(8)),
         ("{{ f }}", json!(1.5)),
