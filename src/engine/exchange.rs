@@ -25,6 +25,8 @@ pub struct Terms {
     pub become_password: Option<String>,
     /// Becomes true when the run shall stop.
     pub stop: watch::Receiver<bool>,
+    /// How many shells have said everything and are about to end.
+    pub leaving: watch::Sender<usize>,
 }
 
 /// How an exchange went.
@@ -195,8 +197,12 @@ impl Shell<'_> {
             // The shell is about to end by itself; this spares the server an open input.
             process.input.end().await.ok();
         }
+        let mut leave = Leave::new(&terms.leaving);
+        if streams.code.is_some() {
+            leave.now();
+        }
         let reply = self.reply(streams, why, process.output.ending());
-        drain(process.output);
+        drain(process.output, leave);
         reply
     }
 
@@ -407,9 +413,35 @@ async fn next(
 }
 
 /// An unread channel would block the whole connection: read what still comes, and forget it.
-fn drain(mut output: Box<dyn Output>) {
+fn drain(mut output: Box<dyn Output>, mut leave: Leave) {
     tokio::spawn(async move {
         let end = Instant::now() + Duration::from_secs(30);
-        while let Ok(Some(_)) = timeout_at(end, output.next()).await {}
+        while let Ok(Some(chunk)) = timeout_at(end, output.next()).await {
+            if matches!(chunk, Chunk::Exit(_)) {
+                leave.now();
+            }
+        }
     });
+}
+
+/// Counts a shell as leaving until it has left.
+struct Leave(Option<watch::Sender<usize>>);
+
+impl Leave {
+    fn new(leaving: &watch::Sender<usize>) -> Self {
+        leaving.send_modify(|count| *count += 1);
+        Self(Some(leaving.clone()))
+    }
+
+    fn now(&mut self) {
+        if let Some(leaving) = self.0.take() {
+            leaving.send_modify(|count| *count -= 1);
+        }
+    }
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        self.now();
+    }
 }

@@ -22,7 +22,7 @@ use exchange::Terms;
 use host::HostRun;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 /// A run: plays with their hosts, ready to go.
@@ -140,6 +140,7 @@ pub async fn run(
         terms: Terms {
             become_password: run.options.become_password.clone(),
             stop,
+            leaving: watch::Sender::new(0),
         },
         places: Semaphore::new(run.options.forks.clamp(1, Semaphore::MAX_PERMITS)),
         options: run.options,
@@ -171,6 +172,12 @@ pub async fn run(
             break;
         }
     }
+    // A connection that is closed takes the shells along that have not left yet, and the services that they started.
+    let mut leaving = context.terms.leaving.subscribe();
+    let left = leaving.wait_for(|count| *count == 0);
+    tokio::time::timeout(Duration::from_secs(1), left)
+        .await
+        .ok();
     close(&hosts).await;
     context.send(Event::RunFinished {
         took: started.elapsed(),
