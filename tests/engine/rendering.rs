@@ -230,7 +230,8 @@ proptest! {
         let root = document::parse(&source).unwrap();
         let node = root.table().unwrap().get("x").unwrap();
         prop_assert_eq!(node.to_value(), value.clone());
-        if !value.is_object() && value != json!([]) {
+        // Tables have headers, and so have lists of them.
+        if !value.is_object() && !value.is_array() {
             let again = document::parse_value(&Source::new("y", node.place.text())).unwrap();
             prop_assert_eq!(again.to_value(), value);
         }
