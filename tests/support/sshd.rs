@@ -108,6 +108,8 @@ impl Files {
             "AuthorizedKeysFile {}\n",
             self.path("authorized_keys").display()
         );
+        // What the login shell's own files do and complain about is not the tests'.
+        text += "SetEnv HOME=/\n";
         text += "ListenAddress 127.0.0.1\nPidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\n\
                  PasswordAuthentication no\nKbdInteractiveAuthentication no\nLogLevel VERBOSE\n\
                  MaxStartups 100:30:200\nSubsystem sftp internal-sftp\n";
