@@ -109,11 +109,13 @@ impl HostRun {
         match connected {
             Ok(connection) => {
                 let took = started.elapsed();
+                tracing::info!(%host, ?took, "connected");
                 self.context.send(Event::Connected { host, took });
                 *slot = Some(connection.clone());
                 Some(connection)
             }
             Err(error) => {
+                tracing::warn!(%host, %error, "no connection");
                 self.set_state(State::Lost);
                 self.context.send(Event::HostLost {
                     host,
@@ -271,6 +273,13 @@ impl HostRun {
             world.set(self.name(), name, outcome.value());
         }
         let verdict = outcome.verdict(task.ignore_errors);
+        tracing::info!(
+            host = self.name(),
+            place = %task.place,
+            status = ?outcome.status,
+            took = ?started.elapsed(),
+            "task"
+        );
         self.context.send(Event::TaskFinished {
             host: self.name().to_string(),
             task: id,
@@ -373,7 +382,8 @@ impl HostRun {
         };
         let mut show = |line: &[u8]| self.show(task, line.to_vec());
         let terms = &self.context.terms;
-        exchange::run(
+        let started = Instant::now();
+        let reply = exchange::run(
             &*connection,
             terms,
             identity,
@@ -381,7 +391,17 @@ impl HostRun {
             task.timeout,
             &mut show,
         )
-        .await
+        .await;
+        // What was sent and said can hold secrets: the trace has numbers.
+        tracing::debug!(
+            host = self.name(),
+            steps = steps.len(),
+            answers = reply.answers.len(),
+            trouble = ?reply.trouble,
+            took = ?started.elapsed(),
+            "exchange"
+        );
+        reply
     }
 
     /// Shows a line of a running task.

@@ -185,3 +185,19 @@ fn a_reader_that_goes_away_is_no_error() {
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn a_trace_has_each_task_and_not_what_it_said() {
+    let bench = Bench::with(play(&["command = \"echo canary-in-output\""])).file(
+        "inventory/hosts.toml",
+        "[hosts]\none = { connection = { transport = \"local\" } }\n",
+    );
+    let ran = bench.run(&["play", "play.toml", "--log", "trace.log"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let trace = std::fs::read_to_string(bench.path("trace.log")).unwrap();
+    assert!(
+        trace.contains("task host=\"one\" place=play.toml:5:1 status=Changed"),
+        "{trace}"
+    );
+    assert!(!trace.contains("canary"), "{trace}");
+}
