@@ -5,6 +5,7 @@
 use runner::diagnostic::Source;
 use runner::event::{Event, Outcome, Status, TaskId};
 use runner::modules::Diff;
+use runner::report::Report;
 use runner::ui::{self, Events, Options, Output, Screen};
 use serde_json::Map;
 use std::time::{Duration, Instant};
@@ -68,7 +69,7 @@ async fn main() -> std::io::Result<()> {
         adhoc: given("exec"),
         ..Options::default()
     };
-    let (events, screen) = Screen::spawn(ui::renderer(options))?;
+    let (events, screen) = Screen::spawn(ui::renderer(options), Report::new())?;
     let began = Instant::now();
     send(
         &events,
@@ -95,7 +96,7 @@ async fn main() -> std::io::Result<()> {
 
 fn send(events: &Events, event: Event) {
     // The screen outlives its events.
-    let _ = events.send(event);
+    let _ = events.send(event.into());
 }
 
 fn name(host: usize) -> String {

@@ -6,7 +6,24 @@
 use crate::diagnostic::Place;
 use crate::modules::Diff;
 use serde_json::{Map, Value};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// An event and the moment in which it happened: the screen may hear of it later.
+#[derive(Debug, Clone)]
+pub struct Moment {
+    /// When.
+    pub at: Instant,
+    /// What.
+    pub event: Event,
+}
+
+impl From<Event> for Moment {
+    /// Happens now.
+    fn from(event: Event) -> Self {
+        let at = Instant::now();
+        Self { at, event }
+    }
+}
 
 /// One thing that happened.
 #[derive(Debug, Clone)]
@@ -52,6 +69,18 @@ pub enum Event {
         /// The task.
         task: TaskId,
     },
+    /// One or more messages went to a host, and what came of them is known.
+    ///
+    /// It belongs to the task that the host is at. Questions travel ahead of the tasks that need them, so a task may find
+    /// its answer in the exchange of an earlier one and need none of its own.
+    Exchanged {
+        /// The host.
+        host: String,
+        /// From the first message to the last answer.
+        took: Duration,
+        /// What went there and back.
+        traffic: Traffic,
+    },
     /// The last whole line that a running task printed, at most some times a second.
     TaskOutput {
         /// The host.
@@ -88,6 +117,11 @@ pub enum Event {
         /// The way out, a line each.
         help: Vec<String>,
     },
+    /// Every host at work has come as far as the play lets it go alone. None waits from here on.
+    Barrier {
+        /// The play, from 0.
+        play: usize,
+    },
     /// A play is over.
     PlayFinished {
         /// Counts from 0.
@@ -110,6 +144,25 @@ pub enum Event {
     },
 }
 
+/// What went to a host and came back, counted inside of the encryption.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Messages that were sent, each with its answer: scripts, and files that travel alone.
+    pub exchanges: u64,
+    /// Bytes that went there.
+    pub sent: u64,
+    /// Bytes that came back.
+    pub received: u64,
+}
+
+impl std::ops::AddAssign for Traffic {
+    fn add_assign(&mut self, other: Self) {
+        self.exchanges += other.exchanges;
+        self.sent += other.sent;
+        self.received += other.received;
+    }
+}
+
 /// Which task of which play.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TaskId {
@@ -121,6 +174,28 @@ pub struct TaskId {
     pub name: String,
     /// The item of a loop, for one turn of it.
     pub item: Option<String>,
+}
+
+/// What two names of one task have in common: `label …` for `label zk1` and `label zk2`.
+pub fn common_name(one: &str, other: &str) -> String {
+    if one == other {
+        return one.to_owned();
+    }
+    let same = |a: &[char], b: &[char]| a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    let mut one: Vec<char> = one.chars().collect();
+    let mut other: Vec<char> = other.chars().collect();
+    let head: String = one.drain(..same(&one, &other)).collect();
+    other.drain(..head.chars().count());
+    one.reverse();
+    other.reverse();
+    let mut tail: Vec<char> = one.drain(..same(&one, &other)).collect();
+    tail.reverse();
+    let tail: String = tail.into_iter().collect();
+    format!(
+        "{}…{}",
+        head.trim_end_matches('…'),
+        tail.trim_start_matches('…')
+    )
 }
 
 /// How a task went on a host.

@@ -20,6 +20,7 @@
 //! - [`plan`]: fills in a task for a host. The check before a run and the run itself use the same function.
 //! - [`engine`]: takes each host through its tasks over a [`transport`], and sends [`event`]s. It prints nothing.
 //! - [`ui`] and [`report`]: fold events into what a person, a script or the shell's `$?` sees. [`exit`] has the codes.
+//!   [`timing`] says where the time went.
 //! - [`demo`]: SSH hosts inside this process, to try things on.
 //!
 //! Imports run one way, from the top of this picture to the bottom; a test guards it.
@@ -37,6 +38,7 @@ pub mod plan;
 pub mod playbook;
 pub mod report;
 pub mod shell;
+pub mod timing;
 pub mod transport;
 pub mod ui;
 pub mod vars;

@@ -1,7 +1,8 @@
 //! What a run came to: a fold over its events, for the recap and the exit code.
 
-use crate::event::{Event, Status};
+use crate::event::{Event, Moment, Status};
 use crate::exit;
+use crate::timing::Timing;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -89,12 +90,34 @@ pub struct Report {
     lost: HashMap<String, Status>,
     signal: Option<String>,
     took: Duration,
+    timing: Option<Timing>,
 }
 
 impl Report {
     /// The report of a run that has not begun.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same, which also says where the time went.
+    pub fn timed() -> Self {
+        Self {
+            timing: Some(Timing::default()),
+            ..Self::default()
+        }
+    }
+
+    /// Where the time went, if that was asked for.
+    pub fn timing(&self) -> Option<&Timing> {
+        self.timing.as_ref()
+    }
+
+    /// Takes in one event and its time.
+    pub fn moment(&mut self, moment: &Moment) {
+        if let Some(timing) = &mut self.timing {
+            timing.moment(moment);
+        }
+        self.event(&moment.event);
     }
 
     /// Takes in one event.
@@ -141,6 +164,8 @@ impl Report {
             | Event::TaskStarted { .. }
             | Event::TaskOutput { .. }
             | Event::TaskRetry { .. }
+            | Event::Exchanged { .. }
+            | Event::Barrier { .. }
             | Event::PlayFinished { .. }
             | Event::Warning { .. } => {}
         }

@@ -28,7 +28,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("transport", &["diagnostic", "inventory", "shell"]),
     ("event", &["diagnostic", "modules"]),
-    ("report", &["event", "exit"]),
+    ("timing", &["event"]),
+    ("report", &["event", "exit", "timing"]),
     (
         "engine",
         &[
@@ -44,7 +45,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "vars",
         ],
     ),
-    ("ui", &["diagnostic", "event", "exit", "modules", "report"]),
+    (
+        "ui",
+        &["diagnostic", "event", "exit", "modules", "report", "timing"],
+    ),
     ("demo", &["transport"]),
 ];
 

@@ -137,6 +137,9 @@ pub(crate) struct OutputOptions {
     /// Say more; twice for the output of commands
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
+    /// Say at the end where the time went: by task, by host, and what the run waited for
+    #[arg(long)]
+    pub timing: bool,
     /// Write a trace of what the runner does to a file; RUNNER_LOG sets the level
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,

@@ -5,6 +5,7 @@ use super::{Answer, Refusal, prompt, signals};
 use crate::diagnostic::{Problem, Problems};
 use crate::engine::{self, Run};
 use crate::exit;
+use crate::report::Report;
 use crate::transport::Routes;
 use crate::transport::local::LocalTransport;
 use crate::transport::ssh::config::SshConfig;
@@ -39,7 +40,11 @@ pub(super) fn perform(mut run: Run, manner: &Manner<'_>) -> Answer {
         problems: Problem::new(format!("the runner cannot start: {error}")).into(),
         code: exit::DEFECT,
     };
-    let (events, screen) = Screen::spawn(renderer).map_err(defect)?;
+    let report = match manner.output.timing {
+        true => Report::timed(),
+        false => Report::new(),
+    };
+    let (events, screen) = Screen::spawn(renderer, report).map_err(defect)?;
     let pause = screen.pause();
     let transport = Arc::new(Routes {
         ssh: SshTransport::new(SshOptions {

@@ -39,9 +39,12 @@ pub(super) async fn watch(stop: watch::Sender<bool>, events: Events, modes: Mode
     };
     let name = next(&mut int, &mut term, &mut hup).await;
     events
-        .send(Event::Interrupted {
-            signal: name.to_string(),
-        })
+        .send(
+            Event::Interrupted {
+                signal: name.to_string(),
+            }
+            .into(),
+        )
         .ok();
     stop.send(true).ok();
     drop(events);

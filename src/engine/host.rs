@@ -3,6 +3,7 @@
 use super::Context;
 use super::exchange::{self, Identity, Reply, Trouble};
 use super::message::Step;
+use super::meter::Meter;
 use super::outcome::{self, State, Verdict};
 use super::question::{Answers, Question};
 use crate::event::{Event, Status, TaskId};
@@ -382,25 +383,18 @@ impl HostRun {
         };
         let mut show = |line: &[u8]| self.show(task, line.to_vec());
         let terms = &self.context.terms;
-        let started = Instant::now();
-        let reply = exchange::run(
-            &*connection,
-            terms,
-            identity,
-            steps,
-            task.timeout,
-            &mut show,
-        )
-        .await;
+        let meter = Meter::new(&*connection);
+        let reply = exchange::run(&meter, terms, identity, steps, task.timeout, &mut show).await;
         // What was sent and said can hold secrets: the trace has numbers.
         tracing::debug!(
             host = self.name(),
             steps = steps.len(),
             answers = reply.answers.len(),
             trouble = ?reply.trouble,
-            took = ?started.elapsed(),
+            took = ?meter.elapsed(),
             "exchange"
         );
+        self.context.send(meter.exchanged(self.name()));
         reply
     }
 

@@ -7,13 +7,14 @@ mod barrier;
 mod exchange;
 mod host;
 mod message;
+mod meter;
 mod outcome;
 mod play;
 mod question;
 mod transfer;
 mod turn;
 
-use crate::event::Event;
+use crate::event::{Event, Moment};
 use crate::inventory::Host;
 use crate::playbook::{Play, Privilege};
 use crate::transport::Transport;
@@ -108,7 +109,7 @@ impl Selection {
 struct Context {
     world: Arc<World>,
     transport: Arc<dyn Transport>,
-    events: mpsc::UnboundedSender<Event>,
+    events: mpsc::UnboundedSender<Moment>,
     options: Options,
     terms: Terms,
     places: Semaphore,
@@ -117,7 +118,7 @@ struct Context {
 impl Context {
     fn send(&self, event: Event) {
         // A screen that is gone must not end the run.
-        self.events.send(event).ok();
+        self.events.send(event.into()).ok();
     }
 
     fn stopping(&self) -> bool {
@@ -129,7 +130,7 @@ impl Context {
 pub async fn run(
     run: Run,
     transport: Arc<dyn Transport>,
-    events: mpsc::UnboundedSender<Event>,
+    events: mpsc::UnboundedSender<Moment>,
     stop: watch::Receiver<bool>,
 ) {
     let started = Instant::now();

@@ -225,4 +225,5 @@ async fn phase(
             notified[position].extend(names);
         }
     }
+    context.send(Event::Barrier { play: index });
 }

@@ -271,6 +271,8 @@ impl Story for AdhocStory {
             Event::PlayStarted { .. }
             | Event::Connecting { .. }
             | Event::Connected { .. }
+            | Event::Exchanged { .. }
+            | Event::Barrier { .. }
             | Event::TaskStarted { .. }
             | Event::TaskOutput { .. }
             | Event::TaskRetry { .. }
@@ -304,6 +306,13 @@ impl Story for AdhocStory {
         }
         if page.width.is_some() || report.exit_code() != 0 || self.options.verbose > 0 {
             page.err(line);
+        }
+        if let Some(timing) = report.timing() {
+            // Standard output is for what the hosts said.
+            let all = self.options.verbose > 0;
+            for line in super::timing::lines(timing, self.style, all, page.width) {
+                page.err(line);
+            }
         }
     }
 }

@@ -141,7 +141,7 @@ impl Board {
                 self.busy.clear();
             }
             Event::RunStarted { plays, .. } => self.count = *plays,
-            Event::Warning { .. } => {}
+            Event::Exchanged { .. } | Event::Barrier { .. } | Event::Warning { .. } => {}
         }
     }
 

@@ -16,17 +16,26 @@
 //! | `task_retry` | `host`, the task, `left` |
 //! | `task_finished` | `host`, the task, `status`, `module`, `message`, `help`, `shown`, `diff`, `command`, `code`, `stdout`, `stderr`, `place`, `result`, `took` |
 //! | `host_lost` | `host`, `status`, `message`, `help` |
+//! | `exchanged` | `host`, `took`, `exchanges`, `sent`, `received` (bytes) |
+//! | `barrier` | `play`: its hosts have come as far as they may go alone |
 //! | `play_finished` | `play` |
 //! | `warning` | `message` |
 //! | `interrupted` | `signal` |
+//! | `timing` | only with `--timing`: `took`, `spent`, `path`, `plays`, `hosts`; see below |
 //! | `run_finished` | `took`, `signal`, `totals`, `hosts`, `exit_code` |
+//!
+//! `timing` says where the time went. `path` is what the run waited for, step by step: `play`, `host`, `task` (null: its
+//! connection), `took`, and of that in `spent`: `connecting`, `host` (asked, and not answered yet), `pause` (between tries)
+//! and `controller` (the rest). Each of `plays` has `tasks` with `hosts`, `wall`, `median`, `slowest`, `slowest_host`,
+//! `exchanges`, `sent` and `received`; each of `hosts` has `connecting`, `busy` and the same traffic.
 //!
 //! Outputs are exact: bytes that are not UTF-8 are in `stdout_base64`, `stderr_base64` or `line_base64` instead.
 //! A `place` is `{"file", "line", "column"}`, a `diff` is `{"name", "before", "after"}`; both may be null.
 
 use super::{Renderer, Sink};
-use crate::event::{Event, Outcome, TaskId};
+use crate::event::{Event, Outcome, TaskId, Traffic};
 use crate::report::{Counts, Report, STATUSES};
+use crate::timing::{HostTime, PlayTime, Spent, Step, TaskTime, Timing};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
@@ -82,6 +91,10 @@ impl Renderer for Json {
             Event::TaskStarted { host, task } => {
                 self.line("task_started", Value::Object(of(host, task)));
             }
+            Event::Exchanged { host, took, traffic } => self.line(
+                "exchanged",
+                with(traffic, json!({"host": host, "took": took.as_secs_f64()})),
+            ),
             Event::TaskOutput { host, line } => {
                 let mut fields = Map::new();
                 fields.insert("host".to_owned(), json!(host));
@@ -111,6 +124,7 @@ impl Renderer for Json {
                 "host_lost",
                 json!({"host": host, "status": super::style::word(*status, false), "message": message, "help": help}),
             ),
+            Event::Barrier { play } => self.line("barrier", json!({"play": play})),
             Event::PlayFinished { play } => self.line("play_finished", json!({"play": play})),
             Event::Warning { message } => self.line("warning", json!({"message": message})),
             Event::Interrupted { signal } => self.line("interrupted", json!({"signal": signal})),
@@ -120,6 +134,9 @@ impl Renderer for Json {
     }
 
     fn finish(&mut self, report: &Report) {
+        if let Some(timing) = report.timing() {
+            self.line("timing", timing_fields(timing));
+        }
         let hosts: Map<String, Value> = report
             .hosts()
             .iter()
@@ -171,6 +188,65 @@ fn finished(fields: &mut Map<String, Value>, outcome: &Outcome) {
     fields.insert("place".to_owned(), json!(place));
     fields.insert("result".to_owned(), Value::Object(outcome.result.clone()));
     fields.insert("took".to_owned(), json!(outcome.took.as_secs_f64()));
+}
+
+/// Adds what went to a host and came back.
+fn with(traffic: &Traffic, mut fields: Value) -> Value {
+    fields["exchanges"] = json!(traffic.exchanges);
+    fields["sent"] = json!(traffic.sent);
+    fields["received"] = json!(traffic.received);
+    fields
+}
+
+fn timing_fields(timing: &Timing) -> Value {
+    let spent = |spent: Spent| {
+        json!({
+            "connecting": spent.connecting.as_secs_f64(),
+            "host": spent.host.as_secs_f64(),
+            "pause": spent.pause.as_secs_f64(),
+            "controller": spent.controller.as_secs_f64(),
+        })
+    };
+    let step = |step: &Step| {
+        json!({
+            "play": step.play,
+            "host": step.host,
+            "task": step.task,
+            "took": step.wall.as_secs_f64(),
+            "spent": spent(step.spent),
+        })
+    };
+    let task = |(index, task): (usize, &TaskTime)| {
+        let (slowest, host) = timing.slowest(task);
+        let fields = json!({
+            "index": index,
+            "name": task.name,
+            "hosts": task.hosts(),
+            "wall": task.wall().as_secs_f64(),
+            "median": task.median().as_secs_f64(),
+            "slowest": slowest.as_secs_f64(),
+            "slowest_host": host,
+        });
+        with(&task.traffic, fields)
+    };
+    let play = |(index, play): (usize, &PlayTime)| {
+        let tasks: Vec<Value> = play.tasks().map(task).collect();
+        let wall = play.wall.as_secs_f64();
+        let fields = json!({"play": index, "name": play.name, "hosts": play.hosts, "wall": wall, "tasks": tasks});
+        with(&play.traffic, fields)
+    };
+    let host = |host: &HostTime| {
+        let (connecting, busy) = (host.connecting.as_secs_f64(), host.busy.as_secs_f64());
+        let fields = json!({"host": host.name, "connecting": connecting, "busy": busy});
+        with(&host.traffic, fields)
+    };
+    json!({
+        "took": timing.took().as_secs_f64(),
+        "spent": spent(timing.spent()),
+        "path": timing.path().iter().map(step).collect::<Vec<_>>(),
+        "plays": timing.plays().map(play).collect::<Vec<_>>(),
+        "hosts": timing.hosts().iter().map(host).collect::<Vec<_>>(),
+    })
 }
 
 /// Bytes without loss: as text if they are UTF-8, else in base64 under another name.

@@ -22,6 +22,7 @@ mod play;
 mod recap;
 mod screen;
 pub mod style;
+mod timing;
 pub mod words;
 
 use crate::event::Event;

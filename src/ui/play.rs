@@ -5,7 +5,7 @@ use super::fold::{fit, fold};
 use super::style::{Style, Tone, tone, word};
 use super::words::Count;
 use super::{Options, Page, Story, failure, recap};
-use crate::event::{Event, Outcome, Status, TaskId};
+use crate::event::{Event, Outcome, Status, TaskId, common_name};
 use crate::report::{Report, STATUSES, ends_host, worse};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use unicode_width::UnicodeWidthStr;
@@ -101,7 +101,7 @@ impl PlayStory {
         let name = escape_str(&task.name);
         known.name = match known.hosts.is_empty() {
             true => name.into_owned(),
-            false => common(&known.name, &name),
+            false => common_name(&known.name, &name),
         };
         match known.hosts.iter_mut().find(|(name, _)| name == host) {
             Some((_, status)) if task.item.is_some() => *status = worse(*status, outcome.status),
@@ -360,6 +360,8 @@ impl Story for PlayStory {
                 page.out(format!("{word}: SIG{}", escape_str(signal)));
             }
             Event::Connected { .. }
+            | Event::Exchanged { .. }
+            | Event::Barrier { .. }
             | Event::TaskOutput { .. }
             | Event::TaskRetry { .. }
             | Event::RunFinished { .. } => {}
@@ -393,32 +395,16 @@ impl Story for PlayStory {
             self.tell(play, true, page);
         }
         recap::write(report, self.style, page);
+        if let Some(timing) = report.timing() {
+            let all = self.options.verbose > 0;
+            for line in super::timing::lines(timing, self.style, all, page.width) {
+                page.out(line);
+            }
+        }
     }
 }
 
 /// The lines of a text, each made safe.
 fn text(bytes: &[u8]) -> Vec<String> {
     escape::lines(bytes).map(|line| line.into_owned()).collect()
-}
-
-/// What two names of one task have in common: `label …` for `label zk1` and `label zk2`.
-fn common(one: &str, other: &str) -> String {
-    if one == other {
-        return one.to_owned();
-    }
-    let same = |a: &[char], b: &[char]| a.iter().zip(b).take_while(|(a, b)| a == b).count();
-    let mut one: Vec<char> = one.chars().collect();
-    let mut other: Vec<char> = other.chars().collect();
-    let head: String = one.drain(..same(&one, &other)).collect();
-    other.drain(..head.chars().count());
-    one.reverse();
-    other.reverse();
-    let mut tail: Vec<char> = one.drain(..same(&one, &other)).collect();
-    tail.reverse();
-    let tail: String = tail.into_iter().collect();
-    format!(
-        "{}…{}",
-        head.trim_end_matches('…'),
-        tail.trim_start_matches('…')
-    )
 }

@@ -1,7 +1,7 @@
 //! A renderer at work, and questions in between.
 
 use super::Renderer;
-use crate::event::Event;
+use crate::event::Moment;
 use crate::report::Report;
 use std::io::{self, Write};
 use std::sync::mpsc;
@@ -11,7 +11,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
 /// Where the engine sends what happened.
-pub type Events = UnboundedSender<Event>;
+pub type Events = UnboundedSender<Moment>;
 
 /// How often a renderer may redraw what moves without events.
 const TICK: Duration = Duration::from_millis(100);
@@ -23,12 +23,12 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Starts a renderer. It ends when every sender of events is gone.
+    /// Starts a renderer, and the report of a run that has not begun. It ends when every sender of events is gone.
     ///
     /// # Errors
     ///
     /// The system has no thread or timer to spare.
-    pub fn spawn(renderer: Box<dyn Renderer>) -> io::Result<(Events, Self)> {
+    pub fn spawn(renderer: Box<dyn Renderer>, report: Report) -> io::Result<(Events, Self)> {
         let (events, receiver) = unbounded_channel();
         let (pause, questions) = unbounded_channel();
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -36,7 +36,7 @@ impl Screen {
             .build()?;
         let thread = thread::Builder::new()
             .name("screen".to_owned())
-            .spawn(move || runtime.block_on(show(renderer, receiver, questions)))?;
+            .spawn(move || runtime.block_on(show(renderer, report, receiver, questions)))?;
         let pause = Pause(pause);
         Ok((events, Self { thread, pause }))
     }
@@ -89,10 +89,10 @@ impl Pause {
 /// Feeds a renderer and a report until the events end.
 async fn show(
     mut renderer: Box<dyn Renderer>,
-    mut events: UnboundedReceiver<Event>,
+    mut report: Report,
+    mut events: UnboundedReceiver<Moment>,
     mut questions: UnboundedReceiver<Question>,
 ) -> Report {
-    let mut report = Report::new();
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut over = false;
@@ -111,9 +111,9 @@ async fn show(
                 None => over = true,
             },
         }
-        for event in news {
-            report.event(&event);
-            renderer.event(&event);
+        for moment in news {
+            report.moment(&moment);
+            renderer.event(&moment.event);
         }
     }
     renderer.finish(&report);
@@ -123,8 +123,8 @@ async fn show(
 /// Collects what happens until there is an answer. True: the run is over.
 async fn meanwhile(
     mut answered: oneshot::Receiver<()>,
-    events: &mut UnboundedReceiver<Event>,
-    news: &mut Vec<Event>,
+    events: &mut UnboundedReceiver<Moment>,
+    news: &mut Vec<Moment>,
 ) -> bool {
     loop {
         tokio::select! {
@@ -145,6 +145,7 @@ async fn meanwhile(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Event;
     use std::sync::{Arc, Mutex};
 
     /// Notes what it is asked to do.
@@ -173,16 +174,15 @@ mod tests {
         }
     }
 
-    fn warning(message: &str) -> Event {
-        Event::Warning {
-            message: message.to_owned(),
-        }
+    fn warning(message: &str) -> Moment {
+        let message = message.to_owned();
+        Event::Warning { message }.into()
     }
 
     #[test]
     fn what_happens_during_a_question_is_told_after_it() {
         let notes = Notes::default();
-        let (events, screen) = Screen::spawn(Box::new(notes.clone())).unwrap();
+        let (events, screen) = Screen::spawn(Box::new(notes.clone()), Report::new()).unwrap();
         let answer = screen.pause().during(|| {
             events.send(warning("meanwhile")).unwrap();
             notes.note("question");
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn a_question_without_an_answer_does_not_hold_up_the_end() {
         let notes = Notes::default();
-        let (events, screen) = Screen::spawn(Box::new(notes.clone())).unwrap();
+        let (events, screen) = Screen::spawn(Box::new(notes.clone()), Report::new()).unwrap();
         let pause = screen.pause();
         let (release, released) = mpsc::channel::<()>();
         let (asking, asked) = mpsc::channel();
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_question_after_the_end_is_asked_all_the_same() {
-        let (events, screen) = Screen::spawn(Box::new(Notes::default())).unwrap();
+        let (events, screen) = Screen::spawn(Box::new(Notes::default()), Report::new()).unwrap();
         let pause = screen.pause();
         drop(events);
         screen.join().unwrap();

@@ -16,3 +16,4 @@ mod site;
 #[path = "../support/mod.rs"]
 mod support;
 mod templates;
+mod timing;

@@ -3,7 +3,7 @@
 use runner::diagnostic::Source;
 use runner::document::{self, Table};
 use runner::engine::{self, Options, Run, Selection};
-use runner::event::{Event, Outcome, Status};
+use runner::event::{Event, Moment, Outcome, Status};
 use runner::inventory::{Host, Inventory, Pattern};
 use runner::playbook::{self, Privilege, Task};
 use runner::report::Report;
@@ -137,7 +137,7 @@ impl Scene {
         let listen = async {
             let mut all = Vec::new();
             let mut report = Report::new();
-            while let Some(event) = heard.recv().await {
+            while let Some(Moment { event, .. }) = heard.recv().await {
                 watcher(&event, &stop);
                 report.event(&event);
                 all.push(event);

@@ -4,6 +4,7 @@
 
 mod live;
 mod support;
+mod timing;
 
 use runner::diagnostic::Source;
 use runner::event::{Event, Outcome, Status};
