@@ -6,7 +6,7 @@ use super::message::Step;
 use super::meter::Meter;
 use super::outcome::{self, State, Verdict};
 use super::question::{Answers, Question};
-use crate::event::{Event, Status, TaskId};
+use crate::event::{Event, Status, TaskId, Traffic};
 use crate::inventory::Host;
 use crate::modules::{Changes, Found};
 use crate::plan::{self, Prepared, Turn};
@@ -27,6 +27,7 @@ pub(super) struct HostRun {
     pub(super) context: Arc<Context>,
     connection: tokio::sync::Mutex<Option<Arc<dyn Connection>>>,
     state: Mutex<State>,
+    pub(super) meter: Meter,
 }
 
 /// A stretch of tasks of a play.
@@ -58,6 +59,7 @@ impl HostRun {
             context,
             connection: tokio::sync::Mutex::new(None),
             state: Mutex::new(State::Well),
+            meter: Meter::default(),
         }
     }
 
@@ -109,6 +111,7 @@ impl HostRun {
         };
         match connected {
             Ok(connection) => {
+                let connection = self.meter.wrap(connection);
                 let took = started.elapsed();
                 tracing::info!(%host, ?took, "connected");
                 self.context.send(Event::Connected { host, took });
@@ -383,18 +386,30 @@ impl HostRun {
         };
         let mut show = |line: &[u8]| self.show(task, line.to_vec());
         let terms = &self.context.terms;
-        let meter = Meter::new(&*connection);
-        let reply = exchange::run(&meter, terms, identity, steps, task.timeout, &mut show).await;
+        let mark = self.meter.mark();
+        let reply = exchange::run(
+            &*connection,
+            terms,
+            identity,
+            steps,
+            task.timeout,
+            &mut show,
+        )
+        .await;
         // What was sent and said can hold secrets: the trace has numbers.
         tracing::debug!(
             host = self.name(),
             steps = steps.len(),
             answers = reply.answers.len(),
             trouble = ?reply.trouble,
-            took = ?meter.elapsed(),
+            took = ?mark.elapsed(),
             "exchange"
         );
-        self.context.send(meter.exchanged(self.name()));
+        let traffic = Traffic {
+            exchanges: u64::from(!matches!(reply.trouble, Some(Trouble::NotStarted(_)))),
+            ..self.meter.since(&mark)
+        };
+        self.context.send(mark.exchanged(self.name(), traffic));
         reply
     }
 

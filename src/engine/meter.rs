@@ -7,11 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// A connection that counts what passes through it.
-pub(super) struct Meter<'a> {
-    connection: &'a dyn Connection,
+/// Counts for a host, over all its connections.
+#[derive(Default)]
+pub(super) struct Meter(Arc<Count>);
+
+/// The beginning of what is measured.
+pub(super) struct Mark {
     since: Instant,
-    count: Arc<Count>,
+    before: Traffic,
 }
 
 #[derive(Default)]
@@ -27,50 +30,72 @@ impl Count {
     }
 }
 
-impl<'a> Meter<'a> {
-    /// Counts from now on.
-    pub(super) fn new(connection: &'a dyn Connection) -> Self {
-        Self {
-            connection,
+impl Meter {
+    /// The connection, with all that passes through it counted.
+    pub(super) fn wrap(&self, connection: Arc<dyn Connection>) -> Arc<dyn Connection> {
+        Arc::new(Counted(connection, self.0.clone()))
+    }
+
+    /// From here on.
+    pub(super) fn mark(&self) -> Mark {
+        Mark {
             since: Instant::now(),
-            count: Arc::default(),
+            before: self.traffic(),
         }
     }
 
-    /// The time since it began to count.
-    pub(super) fn elapsed(&self) -> Duration {
-        self.since.elapsed()
+    /// What has passed since a mark; its exchanges are the commands that were started.
+    pub(super) fn since(&self, mark: &Mark) -> Traffic {
+        let now = self.traffic();
+        Traffic {
+            exchanges: now.exchanges - mark.before.exchanges,
+            sent: now.sent - mark.before.sent,
+            received: now.received - mark.before.received,
+        }
     }
 
-    /// What it has counted.
-    pub(super) fn exchanged(&self, host: &str) -> Event {
+    fn traffic(&self) -> Traffic {
         let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
-        Event::Exchanged {
-            host: host.to_string(),
-            took: self.elapsed(),
-            traffic: Traffic {
-                exchanges: count(&self.count.started),
-                sent: count(&self.count.sent),
-                received: count(&self.count.received),
-            },
+        Traffic {
+            exchanges: count(&self.0.started),
+            sent: count(&self.0.sent),
+            received: count(&self.0.received),
         }
     }
 }
 
+impl Mark {
+    /// The time that has passed.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// Tells what has passed.
+    pub(super) fn exchanged(&self, host: &str, traffic: Traffic) -> Event {
+        Event::Exchanged {
+            host: host.to_string(),
+            took: self.elapsed(),
+            traffic,
+        }
+    }
+}
+
+struct Counted(Arc<dyn Connection>, Arc<Count>);
+
 #[async_trait]
-impl Connection for Meter<'_> {
+impl Connection for Counted {
     async fn start(&self, command: &str) -> Result<Process, StartError> {
-        let process = self.connection.start(command).await?;
-        Count::add(&self.count.started, 1);
-        Count::add(&self.count.sent, command.len());
+        let process = self.0.start(command).await?;
+        Count::add(&self.1.started, 1);
+        Count::add(&self.1.sent, command.len());
         Ok(Process {
-            input: Box::new(Sending(process.input, self.count.clone())),
-            output: Box::new(Receiving(process.output, self.count.clone())),
+            input: Box::new(Sending(process.input, self.1.clone())),
+            output: Box::new(Receiving(process.output, self.1.clone())),
         })
     }
 
     async fn close(&self) {
-        self.connection.close().await;
+        self.0.close().await;
     }
 }
 

@@ -3,7 +3,6 @@
 use super::exchange::{Identity, Trouble};
 use super::host::HostRun;
 use super::message::Step;
-use super::meter::Meter;
 use super::outcome::{self, Full};
 use super::question::{Answers, Question};
 use super::transfer::{self, Way};
@@ -253,9 +252,9 @@ impl HostRun {
             let why = Trouble::NotStarted("there is no connection".into());
             return Err(Box::new(outcome::trouble(why, false, None)));
         };
-        let meter = Meter::new(&*connection);
+        let mark = self.meter.mark();
         let way = Way {
-            connection: &meter,
+            connection: &*connection,
             terms: &self.context.terms,
             identity: &doing.identity,
             deadline: doing.task.timeout.map(|limit| Instant::now() + limit),
@@ -266,7 +265,8 @@ impl HostRun {
             Action::Fetch { from, to } => transfer::fetch(&way, from, to, &mut progress).await,
             Action::Run(_) | Action::Pause(_) => Ok(()),
         };
-        self.context.send(meter.exchanged(self.name()));
+        let traffic = self.meter.since(&mark);
+        self.context.send(mark.exchanged(self.name(), traffic));
         result.map_err(|error| {
             Box::new(match error {
                 transfer::Error::Failed(message) => Full::new(Status::Failed, message),
