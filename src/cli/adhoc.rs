@@ -25,13 +25,21 @@ pub(crate) struct AdhocOptions {
     output: OutputOptions,
 }
 
+/// What kind of task it is.
+pub(super) struct Nature {
+    /// Its output is the result, and is shown.
+    pub shows: bool,
+    /// The operator has typed nothing that others on the host may not see.
+    pub public: bool,
+}
+
 /// Runs one task. `shows`: what it prints is the result, and not that it changed something.
 pub(super) fn run(
     pattern: &str,
     name: String,
     task: Task,
     options: &AdhocOptions,
-    shows: bool,
+    nature: Nature,
 ) -> Answer {
     let source = Source::new("the pattern", pattern);
     let play = Play {
@@ -51,7 +59,7 @@ pub(super) fn run(
         handlers: Vec::new(),
         unread: Vec::new(),
     };
-    let run = prepare(Request {
+    let mut run = prepare(Request {
         name,
         playbook: Playbook {
             path: PathBuf::new(),
@@ -63,11 +71,12 @@ pub(super) fn run(
         run: &options.run,
         selection: Selection::default(),
     })?;
+    run.options.public = nature.public;
     let manner = Manner {
         connect: &options.connect,
         rights: &options.rights,
         output: &options.output,
-        adhoc: shows,
+        adhoc: nature.shows,
     };
     perform(run, &manner)
 }

@@ -55,7 +55,11 @@ pub(super) fn run(options: &Options) -> Answer {
     let mut task = playbook::one_task(&node)?;
     task.verbatim = true;
     task.timeout = options.timeout.as_deref().map(timeout).transpose()?;
-    adhoc::run(&options.pattern, text, task, &options.common, true)
+    let nature = adhoc::Nature {
+        shows: true,
+        public: true,
+    };
+    adhoc::run(&options.pattern, text, task, &options.common, nature)
 }
 
 /// One word with blanks in it is split as a shell would split it; anything else is taken as it is.

@@ -22,6 +22,9 @@ pub(super) fn run(options: &Options) -> Answer {
         "ping".to_string(),
         task,
         &options.common,
-        false,
+        adhoc::Nature {
+            shows: false,
+            public: true,
+        },
     )
 }

@@ -95,6 +95,7 @@ pub(super) fn prepare(request: Request<'_>) -> Result<Run, Refusal> {
                 user: request.rights.become_user.clone(),
             },
             become_password: None,
+            public: false,
         },
         plays,
     })

@@ -27,5 +27,9 @@ pub(super) fn run(options: &Options) -> Answer {
     let task = playbook::one_task(&node)?;
     let name = task.title();
     let shows = ["command", "shell", "script"].contains(&task.spec.name);
-    adhoc::run(&options.pattern, name, task, &options.common, shows)
+    let nature = adhoc::Nature {
+        shows,
+        public: false,
+    };
+    adhoc::run(&options.pattern, name, task, &options.common, nature)
 }

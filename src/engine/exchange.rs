@@ -1,8 +1,8 @@
 //! One exchange with a host: send a script, read the answers, end it when asked to.
 
 use super::message::{self, Cutter, Said, Step};
+use super::shell::{self, Shell, Shells};
 use crate::modules::Done;
-use crate::shell::quote;
 use crate::transport::{Chunk, Connection, Ending, Exit, Output, Process};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -27,6 +27,8 @@ pub struct Terms {
     pub stop: watch::Receiver<bool>,
     /// How many shells have said everything and are about to end.
     pub leaving: watch::Sender<usize>,
+    /// Everyone on the host may see what is sent, as with `ssh HOST COMMAND`.
+    pub public: bool,
 }
 
 /// How an exchange went.
@@ -64,113 +66,102 @@ pub enum Trouble {
 /// Sends steps and reads their answers. `line` gets the last whole line of the first step now and then.
 pub async fn run(
     connection: &dyn Connection,
+    shells: &mut Shells,
     terms: &Terms,
     identity: &Identity,
     steps: &[Step],
     deadline: Option<Duration>,
     line: &mut (dyn FnMut(&[u8]) + Send),
 ) -> Reply {
-    let nonce = message::nonce();
-    let script = message::script(&nonce, steps);
-    let shell = Shell {
-        command: command(identity, terms, &nonce),
-        nonce: &nonce,
-        live: steps.iter().map(|step| step.live).collect(),
-        needed: steps.iter().map(|step| step.needed).collect(),
-        password: password(identity, terms),
+    let end = deadline.map(|limit| Instant::now() + limit);
+    if let Some(shell) = shells.take(identity).await {
+        let message = Message::new(steps, shell.last);
+        let heard = message.send(shell.process, terms, end, true, line).await;
+        if !heard.refused() {
+            return heard.settle(&message, terms, shells, identity);
+        }
+    }
+    let message = Message::new(steps, None);
+    let in_request = shell::fits_request(terms, identity, &message.text);
+    let opened = if in_request {
+        Shell::with_message(connection, terms, identity, &message.text).await
+    } else {
+        Shell::open(connection, terms, identity).await
     };
-    shell
-        .run(connection, terms, script.as_bytes(), deadline, line)
-        .await
-}
-
-fn password<'t>(identity: &Identity, terms: &'t Terms) -> Option<&'t str> {
-    identity.user.as_ref()?;
-    terms.become_password.as_deref()
-}
-
-/// Starts a `sh` that runs one short script, with its standard input open to the caller.
-pub async fn open(
-    connection: &dyn Connection,
-    terms: &Terms,
-    identity: &Identity,
-    script: &str,
-) -> Result<Process, Trouble> {
-    let nonce = message::nonce();
-    let start = |command: String| async move {
-        let started = connection.start(&command).await;
-        started.map_err(|error| Trouble::NotStarted(error.0))
-    };
-    let Some(password) = password(identity, terms) else {
-        let command = format!("{} -c {}", command(identity, terms, &nonce), quote(script));
-        return start(command).await;
-    };
-    let user = quote(identity.user.as_deref().unwrap_or("root"));
-    let script = quote(&format!("echo {nonce}-ready; {script}"));
-    let command = format!("exec sudo -S -H -p {nonce}-password -u {user} -- /bin/sh -c {script}");
-    let mut process = start(command).await?;
-    unlock(&mut process, password, &nonce).await?;
-    Ok(process)
-}
-
-/// The command that turns the login shell into a `sh` that reads its script.
-fn command(identity: &Identity, terms: &Terms, nonce: &str) -> String {
-    let Some(user) = &identity.user else {
-        return "exec /bin/sh".to_string();
-    };
-    let user = quote(user);
-    match terms.become_password {
-        None => format!("exec sudo -n -H -u {user} -- /bin/sh"),
-        // Whether sudo asks is only seen by waiting: it says one of two things first.
-        Some(_) => format!(
-            "exec sudo -S -H -p {nonce}-password -u {user} -- /bin/sh -c 'echo {nonce}-ready; exec /bin/sh'"
-        ),
+    match opened {
+        Err(trouble) => Reply {
+            trouble: Some(trouble),
+            ..Reply::default()
+        },
+        Ok(shell) => {
+            let heard = message
+                .send(shell.process, terms, end, !in_request, line)
+                .await;
+            heard.settle(&message, terms, shells, identity)
+        }
     }
 }
 
-struct Shell<'a> {
-    command: String,
-    nonce: &'a str,
+/// Steps on their way.
+struct Message {
+    text: String,
+    nonce: String,
     /// For each step, whether its lines are shown while it runs.
     live: Vec<bool>,
     /// For each step, whether the ones behind it need it.
     needed: Vec<bool>,
-    password: Option<&'a str>,
 }
 
-impl Shell<'_> {
-    async fn run(
-        &self,
-        connection: &dyn Connection,
-        terms: &Terms,
-        script: &[u8],
-        deadline: Option<Duration>,
-        line: &mut (dyn FnMut(&[u8]) + Send),
-    ) -> Reply {
-        let end = deadline.map(|limit| Instant::now() + limit);
-        let mut process = match connection.start(&self.command).await {
-            Ok(process) => process,
-            Err(error) => {
-                return Reply {
-                    trouble: Some(Trouble::NotStarted(error.0)),
-                    ..Reply::default()
-                };
-            }
-        };
-        let mut streams = Streams::new(self.nonce, &self.live);
-        if let Some(password) = self.password
-            && let Err(trouble) = unlock(&mut process, password, self.nonce).await
-        {
-            return Reply {
-                trouble: Some(trouble),
-                ..Reply::default()
-            };
+/// What was heard after a message.
+struct Heard {
+    process: Process,
+    streams: Streams,
+    /// Why it was not waited for any longer.
+    why: Option<Trouble>,
+    /// The whole message has left.
+    sent: bool,
+}
+
+impl Message {
+    fn new(steps: &[Step], last: Option<i64>) -> Self {
+        let nonce = message::nonce();
+        Self {
+            text: message::script(&nonce, steps, last),
+            nonce,
+            live: steps.iter().map(|step| step.live).collect(),
+            needed: steps.iter().map(|step| step.needed).collect(),
         }
-        // An input that is gone shows in the output as well, with the better message.
-        let mut sent = process.input.write(script).await.is_ok();
+    }
+
+    /// Writes the message to a shell, unless it has come with it, and listens until it is answered.
+    async fn send(
+        &self,
+        mut process: Process,
+        terms: &Terms,
+        end: Option<Instant>,
+        write: bool,
+        line: &mut (dyn FnMut(&[u8]) + Send),
+    ) -> Heard {
+        let mut streams = Streams::new(&self.nonce);
         let mut stop = terms.stop.clone();
         let mut why = None;
         let mut limit = end;
+        let mut sent = true;
+        if write {
+            sent = tokio::select! {
+                biased;
+                trouble = over(limit, &mut stop) => {
+                    why = Some(trouble);
+                    false
+                }
+                // An input that is gone shows in the output as well, with the better message.
+                written = process.input.write(self.text.as_bytes()) => written.is_ok(),
+            };
+        }
+        if why.is_some() {
+            limit = Some(Instant::now() + GONE_WITHIN);
+            process.input.end().await.ok();
+        }
         while !self.complete(&streams) {
             if streams.code.is_some() {
                 // The shell is gone: what it said is on its way, or held open by somebody else.
@@ -179,7 +170,9 @@ impl Shell<'_> {
             }
             let next = next(&mut *process.output, limit, &mut stop, why.is_some()).await;
             match next {
-                Next::Chunk(Some(chunk)) => streams.take(chunk, line),
+                Next::Chunk(Some(chunk)) => {
+                    streams.take(chunk, &self.live, line);
+                }
                 Next::Chunk(None) => break,
                 Next::Late if why.is_some() || streams.code.is_some() => break,
                 Next::Late | Next::Stop => {
@@ -193,21 +186,19 @@ impl Shell<'_> {
                 }
             }
         }
-        if sent && why.is_none() {
-            // The shell is about to end by itself; this spares the server an open input.
-            process.input.end().await.ok();
+        Heard {
+            process,
+            streams,
+            why,
+            sent,
         }
-        let mut leave = Leave::new(&terms.leaving);
-        if streams.code.is_some() {
-            leave.now();
-        }
-        let reply = self.reply(streams, why, process.output.ending());
-        drain(process.output, leave);
-        reply
     }
 
     /// Whether every step that will run has ended, on both streams.
-    fn complete(&self, streams: &Streams<'_>) -> bool {
+    fn complete(&self, streams: &Streams) -> bool {
+        if streams.out.refused && streams.err.refused {
+            return true;
+        }
         let (out, err) = (&streams.out.done, &streams.err.done);
         out.len() == err.len() && self.ends_with(out.len(), out.last().map(|said| said.code))
     }
@@ -222,7 +213,7 @@ impl Shell<'_> {
         count == self.needed.len() || count.checked_sub(1).is_some_and(failed)
     }
 
-    fn reply(&self, streams: Streams<'_>, why: Option<Trouble>, ending: Ending) -> Reply {
+    fn reply(&self, streams: Streams, why: Option<Trouble>, ending: Ending) -> Reply {
         let answers: Vec<Done> = streams
             .out
             .done
@@ -244,7 +235,7 @@ impl Shell<'_> {
             Some(Trouble::Stopped { .. }) if ended => Some(Trouble::Stopped { left: None }),
             Some(why) => Some(why),
             None => Some(match streams.code {
-                None => lost(ending),
+                None => shell::lost(ending),
                 Some(_) if streams.out.pid.is_none() => {
                     Trouble::NoShell(no_shell(&streams.err.noise, &streams.out.noise))
                 }
@@ -255,12 +246,47 @@ impl Shell<'_> {
     }
 }
 
-/// Why an output ended without an exit code.
-pub fn lost(ending: Ending) -> Trouble {
-    match ending {
-        Ending::NotStarted(why) => Trouble::NotStarted(why),
-        Ending::Lost(why) => Trouble::Lost(why),
-        Ending::Exited => Trouble::Lost("the connection was lost".to_string()),
+impl Heard {
+    /// A waiting shell has certainly not run the message: it was gone before, or something of the last message still
+    /// runs in it.
+    fn refused(&self) -> bool {
+        let silent = self.streams.out.pid.is_none() && self.streams.err.pid.is_none();
+        self.streams.out.refused || silent && self.why.is_none() && self.streams.code.is_some()
+    }
+
+    /// The answers. The shell is kept for the next message, if it takes another.
+    fn settle(
+        self,
+        message: &Message,
+        terms: &Terms,
+        shells: &mut Shells,
+        identity: &Identity,
+    ) -> Reply {
+        let whole = self.sent && self.why.is_none() && message.complete(&self.streams);
+        let again = self
+            .streams
+            .out
+            .pid
+            .filter(|_| whole && self.streams.out.again && self.streams.code.is_none());
+        if let Some(pid) = again {
+            let reply = message.reply(self.streams, None, Ending::Exited);
+            shells.keep(identity, self.process, pid);
+            return reply;
+        }
+        let mut leave = Leave::new(&terms.leaving);
+        if self.streams.code.is_some() {
+            leave.now();
+        }
+        let reply = message.reply(self.streams, self.why, self.process.output.ending());
+        let Process { mut input, output } = self.process;
+        tokio::spawn(async move {
+            // A shell that takes no other message is about to end by itself; this spares the server an open input.
+            if whole {
+                input.end().await.ok();
+            }
+            drain(output, leave).await;
+        });
+        reply
     }
 }
 
@@ -288,18 +314,16 @@ fn answer(out: Said, err: Said) -> Done {
 }
 
 /// Both streams of an exchange.
-struct Streams<'a> {
-    live: &'a [bool],
+struct Streams {
     out: Cutter,
     err: Cutter,
     code: Option<Exit>,
     shown: Instant,
 }
 
-impl<'a> Streams<'a> {
-    fn new(nonce: &str, live: &'a [bool]) -> Self {
+impl Streams {
+    fn new(nonce: &str) -> Self {
         Self {
-            live,
             out: Cutter::new(nonce),
             err: Cutter::new(nonce),
             code: None,
@@ -307,27 +331,27 @@ impl<'a> Streams<'a> {
         }
     }
 
-    fn take(&mut self, chunk: Chunk, line: &mut (dyn FnMut(&[u8]) + Send)) {
+    fn take(&mut self, chunk: Chunk, live: &[bool], line: &mut (dyn FnMut(&[u8]) + Send)) {
         match chunk {
             Chunk::Stdout(bytes) => {
                 self.out.feed(&bytes);
-                self.show(false, line);
+                self.show(false, live, line);
             }
             Chunk::Stderr(bytes) => {
                 self.err.feed(&bytes);
-                self.show(true, line);
+                self.show(true, live, line);
             }
             Chunk::Exit(exit) => self.code = Some(exit),
         }
     }
 
     /// Shows the last whole line, some times a second.
-    fn show(&mut self, complaint: bool, line: &mut (dyn FnMut(&[u8]) + Send)) {
+    fn show(&mut self, complaint: bool, live: &[bool], line: &mut (dyn FnMut(&[u8]) + Send)) {
         if self.shown.elapsed() < Duration::from_millis(100) {
             return;
         }
         let stream = if complaint { &self.err } else { &self.out };
-        if !self.live.get(stream.done.len()).is_some_and(|live| *live) {
+        if !live.get(stream.done.len()).is_some_and(|live| *live) {
             return;
         }
         let said = stream.running();
@@ -337,47 +361,6 @@ impl<'a> Streams<'a> {
         let start = memchr::memrchr(b'\n', &said[..end]).map_or(0, |at| at + 1);
         self.shown = Instant::now();
         line(&said[start..end]);
-    }
-}
-
-/// Waits for sudo's question, answers it once, and waits until the shell is there.
-async fn unlock(process: &mut Process, password: &str, nonce: &str) -> Result<(), Trouble> {
-    let prompt = format!("{}-password", nonce);
-    let ready = format!("{}-ready\n", nonce);
-    let mut asked = 0;
-    let end = Instant::now() + Duration::from_secs(30);
-    let mut heard = Vec::new();
-    let mut complaints = Vec::new();
-    loop {
-        match timeout_at(end, process.output.next()).await {
-            Err(_) => return Err(Trouble::NoShell("sudo did not answer within 30 s".into())),
-            Ok(Some(Chunk::Stdout(bytes))) => heard.extend(bytes),
-            Ok(Some(Chunk::Stderr(bytes))) => complaints.extend(bytes),
-            Ok(Some(Chunk::Exit(_))) | Ok(None) => {
-                let said = String::from_utf8_lossy(&complaints).replace(&prompt, "");
-                let said = said.trim().lines().last().unwrap_or("").trim().to_string();
-                return Err(Trouble::NoShell(match said.is_empty() {
-                    true => "sudo ended without a word".into(),
-                    false => said,
-                }));
-            }
-        }
-        if memchr::memmem::find(&heard, ready.as_bytes()).is_some() {
-            return Ok(());
-        }
-        let questions = memchr::memmem::find_iter(&complaints, prompt.as_bytes()).count();
-        if questions > asked {
-            if asked == 1 {
-                // A second try would only bring the account closer to being locked.
-                process.input.end().await.ok();
-                return Err(Trouble::NoShell("sudo: the password is wrong".into()));
-            }
-            asked = questions;
-            let line = format!("{password}\n");
-            if process.input.write(line.as_bytes()).await.is_err() {
-                return Err(Trouble::Lost("the connection was lost".into()));
-            }
-        }
     }
 }
 
@@ -412,16 +395,28 @@ async fn next(
     }
 }
 
-/// An unread channel would block the whole connection: read what still comes, and forget it.
-fn drain(mut output: Box<dyn Output>, mut leave: Leave) {
-    tokio::spawn(async move {
-        let end = Instant::now() + Duration::from_secs(30);
-        while let Ok(Some(chunk)) = timeout_at(end, output.next()).await {
-            if matches!(chunk, Chunk::Exit(_)) {
-                leave.now();
-            }
+/// Waits until there is no more time, or the run shall stop.
+async fn over(limit: Option<Instant>, stop: &mut watch::Receiver<bool>) -> Trouble {
+    let late = async {
+        match limit {
+            Some(limit) => tokio::time::sleep_until(limit).await,
+            None => std::future::pending().await,
         }
-    });
+    };
+    tokio::select! {
+        () = late => Trouble::TimedOut { left: None },
+        _ = stop.wait_for(|stop| *stop) => Trouble::Stopped { left: None },
+    }
+}
+
+/// An unread channel would block the whole connection: read what still comes, and forget it.
+async fn drain(mut output: Box<dyn Output>, mut leave: Leave) {
+    let end = Instant::now() + Duration::from_secs(30);
+    while let Ok(Some(chunk)) = timeout_at(end, output.next()).await {
+        if matches!(chunk, Chunk::Exit(_)) {
+            leave.now();
+        }
+    }
 }
 
 /// Counts a shell as leaving until it has left.

@@ -6,6 +6,7 @@ use super::message::Step;
 use super::meter::Meter;
 use super::outcome::{self, State, Verdict};
 use super::question::{Answers, Question};
+use super::shell::Shells;
 use crate::event::{Event, Status, TaskId, Traffic};
 use crate::inventory::Host;
 use crate::modules::{Changes, Found};
@@ -26,6 +27,8 @@ pub(super) struct HostRun {
     host: Host,
     pub(super) context: Arc<Context>,
     connection: tokio::sync::Mutex<Option<Arc<dyn Connection>>>,
+    /// The shells on that connection which wait for the next message.
+    shells: tokio::sync::Mutex<Shells>,
     state: Mutex<State>,
     pub(super) meter: Meter,
 }
@@ -58,6 +61,7 @@ impl HostRun {
             host,
             context,
             connection: tokio::sync::Mutex::new(None),
+            shells: tokio::sync::Mutex::default(),
             state: Mutex::new(State::Well),
             meter: Meter::default(),
         }
@@ -82,6 +86,7 @@ impl HostRun {
     }
 
     pub(super) async fn close(&self) {
+        self.shells.lock().await.release();
         if let Some(connection) = self.connection.lock().await.take() {
             connection.close().await;
         }
@@ -387,8 +392,10 @@ impl HostRun {
         let mut show = |line: &[u8]| self.show(task, line.to_vec());
         let terms = &self.context.terms;
         let mark = self.meter.mark();
+        let mut shells = self.shells.lock().await;
         let reply = exchange::run(
             &*connection,
+            &mut shells,
             terms,
             identity,
             steps,

@@ -13,6 +13,9 @@ use std::hash::{BuildHasher, Hasher};
 /// At most this much of a step's output is kept, on each stream.
 pub const KEPT: usize = 16 * 1024 * 1024;
 
+/// With this code a message's `sh` ends when the next one may follow.
+pub const AGAIN: i32 = 77;
+
 /// One step of an exchange.
 #[derive(Debug, Clone)]
 pub struct Step {
@@ -37,8 +40,9 @@ pub fn nonce() -> String {
     format!("rn-{:016x}{:016x}", word(), word())
 }
 
-/// The text for `sh`.
-pub fn script(nonce: &str, steps: &[Step]) -> String {
+/// The text for `sh`. `last` is the session of the message before in the same shell: where something still runs in it,
+/// which could speak into the answers, this one refuses.
+pub fn script(nonce: &str, steps: &[Step], last: Option<i64>) -> String {
     let mut text = String::with_capacity(2048);
     // All of it is one function, so that the shell has read everything before it runs anything.
     text.push_str("rn_main() {\n");
@@ -49,6 +53,15 @@ pub fn script(nonce: &str, steps: &[Step]) -> String {
   printf '\n%s %s %s\n' "$rn_n" "$1" "$2"
   printf '\n%s %s %s\n' "$rn_n" "$1" "$2" >&2
 }
+"#,
+    );
+    if let Some(last) = last {
+        text.push_str(&format!(
+            "if kill -0 -{last} 2>/dev/null; then rn_end refused 0; exit 0; fi\n"
+        ));
+    }
+    text.push_str(
+        r#"rn_l=$rn_s; unset rn_s
 exec 3<&0 </dev/null
 (
   while read -r rn_line <&3; do :; done
@@ -61,7 +74,7 @@ rn_w=$!
 rn_over=
 trap 'rn_over=1' TERM
 rn_rest() { { kill $rn_w; wait $rn_w; } 2>/dev/null; }
-rn_end pid $$
+rn_end "pid${rn_l:+-again}" $$
 "#,
     );
     // The trap stands behind the watcher, which could miss its own TERM if it were born with one.
@@ -80,13 +93,13 @@ rn_end pid $$
             text.push_str("rn_rest\n");
         } else if step.needed {
             text.push_str(&format!(
-                "if [ $rn_c != 0 ]; then rn_rest; {end}; exit 0; fi\n"
+                "if [ $rn_c != 0 ]; then rn_rest; {end}; exit {AGAIN}; fi\n"
             ));
         }
         text.push_str(&end);
         text.push('\n');
     }
-    text.push_str("exit 0\n}\nrn_main\n");
+    text.push_str(&format!("exit {AGAIN}\n}}\nrn_main\n"));
     text
 }
 
@@ -111,6 +124,10 @@ pub struct Cutter {
     pub noise: Vec<u8>,
     /// The process id of the shell, once it has started.
     pub pid: Option<i64>,
+    /// The shell takes another message after this one.
+    pub again: bool,
+    /// Nothing of the message was run.
+    pub refused: bool,
     /// The steps that have ended, in order.
     pub done: Vec<Said>,
 }
@@ -124,6 +141,8 @@ impl Cutter {
             current: Said::default(),
             noise: Vec::new(),
             pid: None,
+            again: false,
+            refused: false,
             done: Vec::new(),
         }
     }
@@ -177,9 +196,17 @@ impl Cutter {
     fn mark(&mut self, words: &str) {
         let (what, code) = words.split_once(' ').unwrap_or((words, ""));
         let code = code.trim().parse().unwrap_or(-1);
-        if what == "pid" {
-            self.pid = Some(code);
-            return;
+        match what {
+            "pid" | "pid-again" => {
+                self.pid = Some(code);
+                self.again = what == "pid-again";
+                return;
+            }
+            "refused" => {
+                self.refused = true;
+                return;
+            }
+            _ => {}
         }
         let mut said = std::mem::take(&mut self.current);
         said.code = code;
@@ -211,7 +238,7 @@ mod tests {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let text = script(&nonce, steps);
+        let text = script(&nonce, steps, None);
         let mut input = child.stdin.take().unwrap();
         std::io::Write::write_all(&mut input, text.as_bytes()).unwrap();
         let output = child.wait_with_output().unwrap();

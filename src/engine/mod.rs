@@ -11,6 +11,7 @@ mod meter;
 mod outcome;
 mod play;
 mod question;
+mod shell;
 mod transfer;
 mod turn;
 
@@ -53,6 +54,9 @@ pub struct Options {
     pub privilege: Privilege,
     /// The password for `sudo`.
     pub become_password: Option<String>,
+    /// What is sent holds nothing that others on the host may not see, as with `ssh HOST COMMAND`: it may travel in
+    /// the request for a shell, which spares a round trip.
+    pub public: bool,
 }
 
 /// Which tasks of a playbook run.
@@ -142,6 +146,7 @@ pub async fn run(
             become_password: run.options.become_password.clone(),
             stop,
             leaving: watch::Sender::new(0),
+            public: run.options.public,
         },
         places: Semaphore::new(run.options.forks.clamp(1, Semaphore::MAX_PERMITS)),
         options: run.options,

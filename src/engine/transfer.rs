@@ -1,6 +1,7 @@
 //! Files that are too large for a script: each on a channel of its own.
 
-use super::exchange::{self, GONE_WITHIN, Identity, Terms, Trouble};
+use super::exchange::{GONE_WITHIN, Identity, Terms, Trouble};
+use super::shell;
 use crate::shell::quote;
 use crate::transport::{Chunk, Connection, Ending, Exit, Output, Process};
 use std::path::Path;
@@ -30,7 +31,7 @@ pub(super) struct Way<'a> {
 
 impl Way<'_> {
     async fn open(&self, script: &str) -> Result<Process, Error> {
-        exchange::open(self.connection, self.terms, self.identity, script)
+        shell::start(self.connection, self.terms, self.identity, script)
             .await
             .map_err(Error::Trouble)
     }
@@ -124,7 +125,7 @@ pub(super) async fn upload(
 /// What became of a file that was sent whole.
 fn arrived(ended: Ended, to: &str) -> Result<(), Error> {
     match ended.exit {
-        None => Err(Error::Trouble(exchange::lost(ended.ending))),
+        None => Err(Error::Trouble(shell::lost(ended.ending))),
         Some(Exit::Code(0)) => Ok(()),
         Some(_) => Err(Error::Failed(format!(
             "cannot write {to}: {}",

@@ -7,7 +7,7 @@ use super::{
 use crate::inventory::Host;
 use async_trait::async_trait;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 
@@ -15,7 +15,8 @@ type Answering = dyn Fn(&str, &str, &[u8]) -> FakeAnswer + Send + Sync;
 
 /// Hosts that exist only in a closure.
 ///
-/// The closure gets the host's name, the command and what was written to its input until the output was first read.
+/// The closure gets the host's name, the command and what was written to its input until the output was first read. A shell
+/// that takes one message after the other is asked about for each message.
 pub struct FakeTransport {
     answer: Arc<Answering>,
     refusals: Mutex<HashMap<String, ConnectError>>,
@@ -31,6 +32,8 @@ pub struct FakeRun {
     pub command: String,
     /// What was on its input before its output was read.
     pub stdin: Vec<u8>,
+    /// Which of the processes on its connection it went to, from 0.
+    pub process: usize,
 }
 
 /// What a fake host does with a command.
@@ -137,6 +140,7 @@ impl Transport for FakeTransport {
             answer: self.answer.clone(),
             log: self.log.clone(),
             gone: Arc::default(),
+            started: AtomicUsize::new(0),
             closed: watch::Sender::new(false),
         }))
     }
@@ -147,6 +151,7 @@ struct FakeConnection {
     answer: Arc<Answering>,
     log: Arc<Mutex<Vec<FakeRun>>>,
     gone: Arc<AtomicBool>,
+    started: AtomicUsize,
     closed: watch::Sender<bool>,
 }
 
@@ -158,7 +163,11 @@ impl Connection for FakeConnection {
         if self.gone.load(Ordering::SeqCst) {
             return Err(StartError(LOST.into()));
         }
-        let state = Arc::new(Mutex::new(State::default()));
+        let state = Arc::new(Mutex::new(State {
+            // This is how a shell that takes many messages looks.
+            messages: command.contains("while "),
+            ..State::default()
+        }));
         Ok(Process {
             input: Box::new(FakeInput {
                 state: state.clone(),
@@ -169,6 +178,7 @@ impl Connection for FakeConnection {
                     host: self.host.clone(),
                     command: command.to_string(),
                     stdin: Vec::new(),
+                    process: self.started.fetch_add(1, Ordering::SeqCst),
                 },
                 answer: self.answer.clone(),
                 log: self.log.clone(),
@@ -193,6 +203,11 @@ struct State {
     ended: bool,
     /// The input of a command that really runs.
     real: Option<Box<dyn Input>>,
+    /// Each write after the first answer is another message.
+    messages: bool,
+    begun: bool,
+    /// A message that was not answered yet has come.
+    arrived: Arc<Notify>,
 }
 
 struct FakeInput {
@@ -211,6 +226,14 @@ impl Input for FakeInput {
     async fn write(&mut self, bytes: &[u8]) -> Result<(), Lost> {
         if self.gone.load(Ordering::SeqCst) {
             return Err(Lost(LOST.into()));
+        }
+        {
+            let mut state = lock(&self.state);
+            if state.messages && state.begun {
+                state.stdin = bytes.to_vec();
+                state.arrived.notify_one();
+                return Ok(());
+            }
         }
         if let Some(mut real) = self.real() {
             let written = real.write(bytes).await;
@@ -247,14 +270,18 @@ struct FakeOutput {
 }
 
 impl FakeOutput {
-    /// Asks the closure, once.
+    /// Asks the closure, once for each message.
     async fn begin(&mut self) {
-        self.run.stdin = lock(&self.state).stdin.clone();
+        {
+            let mut state = lock(&self.state);
+            state.begun = true;
+            self.run.stdin = state.stdin.clone();
+        }
         lock(&self.log).push(self.run.clone());
         let run = &self.run;
         let answer = (self.answer)(&run.host, &run.command, &run.stdin);
         // Should the caller stop waiting, the next call must not ask again.
-        self.said = Some(Saying::Chunks(Vec::new().into_iter()));
+        let before = self.said.replace(Saying::Chunks(Vec::new().into_iter()));
         self.ending = Ending::Lost(LOST.into());
         if let Some(wait) = &answer.wait {
             let mut closed = self.closed.clone();
@@ -270,6 +297,14 @@ impl FakeOutput {
                     self.ending = Ending::Exited;
                 }
                 self.said = Some(Saying::Chunks(chunks.into_iter()));
+            }
+            Kind::Real if matches!(before, Some(Saying::Real(_))) => {
+                let real = lock(&self.state).real.take();
+                if let Some(mut input) = real {
+                    let _ = input.write(&run.stdin).await;
+                    lock(&self.state).real = Some(input);
+                }
+                self.said = before;
             }
             Kind::Real => match local::spawn(local::shell(&run.command), self.closed.clone()) {
                 Err(error) => self.ending = Ending::NotStarted(error.to_string()),
@@ -292,15 +327,25 @@ impl Output for FakeOutput {
         if self.said.is_none() {
             self.begin().await;
         }
-        match &mut self.said {
-            None => None,
-            Some(Saying::Real(output)) => {
-                let chunk = output.next().await;
-                if chunk.is_none() {
-                    self.ending = output.ending();
+        let arrived = lock(&self.state).arrived.clone();
+        while let Some(Saying::Real(output)) = &mut self.said {
+            let chunk = tokio::select! {
+                biased;
+                () = arrived.notified() => None,
+                chunk = output.next() => Some(chunk),
+            };
+            match chunk {
+                None => self.begin().await,
+                Some(chunk) => {
+                    if let (None, Some(Saying::Real(output))) = (&chunk, &self.said) {
+                        self.ending = output.ending();
+                    }
+                    return chunk;
                 }
-                chunk
             }
+        }
+        match &mut self.said {
+            None | Some(Saying::Real(_)) => None,
             Some(Saying::Chunks(chunks)) => {
                 let chunk = chunks.next();
                 if chunk.is_none() && matches!(self.ending, Ending::Lost(_)) {
@@ -361,7 +406,8 @@ mod tests {
             [FakeRun {
                 host: "a".into(),
                 command: "true".into(),
-                stdin: b"123".to_vec()
+                stdin: b"123".to_vec(),
+                process: 0,
             }]
         );
     }

@@ -14,5 +14,6 @@ mod hosts;
 mod rendering;
 mod scene;
 mod secrets;
+mod shells;
 mod trips;
 mod values;

@@ -27,6 +27,7 @@ pub struct Scene {
     pub forks: usize,
     pub selection: Selection,
     pub extra: String,
+    pub public: bool,
 }
 
 /// Called with each event; may ask the run to stop.
@@ -54,6 +55,7 @@ impl Scene {
             forks: 100,
             selection: Selection::default(),
             extra: String::new(),
+            public: false,
         };
         scene.write("play.toml", playbook);
         scene
@@ -208,6 +210,7 @@ impl Scene {
                 forks: self.forks,
                 privilege: Privilege::default(),
                 become_password: None,
+                public: self.public,
             },
         }
     }

@@ -1,4 +1,5 @@
-//! Session channels of one connection: one is kept open ahead of time, so that a command costs a single round trip.
+//! Session channels of one connection. The first is opened ahead of time; one that has needed a second gets a spare one
+//! from then on, so that opening costs no more round trips.
 
 use super::client::{Client, Shared};
 use russh::Channel;
@@ -31,6 +32,8 @@ struct State {
     limited: bool,
     /// Commands that wait for a channel.
     waiting: usize,
+    /// Channels that were taken so far.
+    taken: usize,
     /// Channels that commands use.
     open: usize,
     /// Why no channel can be opened.
@@ -96,6 +99,7 @@ impl Pool {
                 let mut state = self.state();
                 if let Some(channel) = state.spare.take() {
                     state.open += 1;
+                    state.taken += 1;
                     drop(state);
                     drop(waiting);
                     self.fill();
@@ -117,7 +121,9 @@ impl Pool {
     fn fill(self: &Arc<Self>) {
         {
             let mut state = self.state();
-            let wanted = state.waiting > 0 || !state.limited;
+            // Most connections only ever use one channel.
+            let ahead = state.taken != 1 && !state.limited;
+            let wanted = state.waiting > 0 || ahead;
             if state.opening || state.spare.is_some() || !wanted {
                 return;
             }

@@ -1,0 +1,220 @@
+//! Shells on a host: how one is started with the right identity, and those that wait for the next message.
+//!
+//! A waiting shell spares the next message a channel, a login shell and two round trips. Each message still gets a
+//! `sh` of its own in a session of its own, so that what belongs to it can be ended together and nothing else with it.
+
+use super::exchange::{Identity, Terms, Trouble};
+use super::message;
+use crate::shell::quote;
+use crate::transport::{Chunk, Connection, Ending, Output, Process};
+use std::collections::HashMap;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+
+/// Starts one `sh` after the other, each of which reads one message. Without `setsid` there is only one: the next
+/// message could end what the first has left running. Login shells of all kinds must take this as one quoted word.
+///
+/// The code that asks for the next one is [`message::AGAIN`].
+const LOOP: &str = r#"rn_s=$(command -v setsid); export rn_s; while $rn_s /bin/sh; c=$?; [ $c = 77 ] && [ -n "$rn_s" ]; do :; done; exit $c"#;
+
+/// A message up to this size can travel in the request that starts its shell.
+const IN_REQUEST: usize = 16 * 1024;
+
+/// A shell that reads messages.
+pub(super) struct Shell {
+    pub(super) process: Process,
+    /// The session of the message before, which must be empty by now: what still runs there could speak into the next one.
+    pub(super) last: Option<i64>,
+}
+
+/// The waiting shells of a host, by whose rights they have.
+#[derive(Default)]
+pub(super) struct Shells(HashMap<Identity, Waiting>);
+
+/// While a shell waits its output is read, so that what a task has left running can't block the connection.
+struct Waiting {
+    input: Box<dyn crate::transport::Input>,
+    reading: JoinHandle<Option<Box<dyn Output>>>,
+    enough: oneshot::Sender<()>,
+    last: i64,
+}
+
+impl Shells {
+    /// The shell that waits with these rights, if it is still there.
+    pub(super) async fn take(&mut self, identity: &Identity) -> Option<Shell> {
+        let waiting = self.0.remove(identity)?;
+        waiting.enough.send(()).ok();
+        let output = waiting.reading.await.ok()??;
+        Some(Shell {
+            process: Process {
+                input: waiting.input,
+                output,
+            },
+            last: Some(waiting.last),
+        })
+    }
+
+    /// Keeps a shell for the next message.
+    pub(super) fn keep(&mut self, identity: &Identity, process: Process, last: i64) {
+        let (enough, mut asked) = oneshot::channel();
+        let mut output = process.output;
+        let reading = tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    biased;
+                    _ = &mut asked => return Some(output),
+                    chunk = output.next() => if matches!(chunk, None | Some(Chunk::Exit(_))) {
+                        return None;
+                    },
+                }
+            }
+        });
+        let waiting = Waiting {
+            input: process.input,
+            reading,
+            enough,
+            last,
+        };
+        self.0.insert(identity.clone(), waiting);
+    }
+
+    /// Lets all of them go: each ends with its input.
+    pub(super) fn release(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl Shell {
+    /// Starts a shell that reads messages from its input.
+    pub(super) async fn open(
+        connection: &dyn Connection,
+        terms: &Terms,
+        identity: &Identity,
+    ) -> Result<Self, Trouble> {
+        let process = start(connection, terms, identity, LOOP).await?;
+        Ok(Self {
+            process,
+            last: None,
+        })
+    }
+
+    /// Starts a shell with a message in the request itself, which everyone on the host can read in the list of processes.
+    pub(super) async fn with_message(
+        connection: &dyn Connection,
+        terms: &Terms,
+        identity: &Identity,
+        message: &str,
+    ) -> Result<Self, Trouble> {
+        let script = format!(r#"eval "$(printf %b "{}")""#, escape(message));
+        let process = start(connection, terms, identity, &script).await?;
+        Ok(Self {
+            process,
+            last: None,
+        })
+    }
+}
+
+/// Whether a message may travel in the request that starts its shell.
+pub(super) fn fits_request(terms: &Terms, identity: &Identity, message: &str) -> bool {
+    terms.public && message.len() <= IN_REQUEST && password(identity, terms).is_none()
+}
+
+/// Starts `sh -c` with a short script, with its standard input open to the caller.
+pub(super) async fn start(
+    connection: &dyn Connection,
+    terms: &Terms,
+    identity: &Identity,
+    script: &str,
+) -> Result<Process, Trouble> {
+    let start = |command: String| async move {
+        let started = connection.start(&command).await;
+        started.map_err(|error| Trouble::NotStarted(error.0))
+    };
+    let Some(user) = &identity.user else {
+        return start(format!("exec /bin/sh -c {}", quote(script))).await;
+    };
+    let user = quote(user);
+    let Some(password) = password(identity, terms) else {
+        let script = quote(script);
+        return start(format!("exec sudo -n -H -u {user} -- /bin/sh -c {script}")).await;
+    };
+    // Whether sudo asks is only seen by waiting: it says one of two things first.
+    let nonce = message::nonce();
+    let script = quote(&format!("echo {nonce}-ready; {script}"));
+    let command = format!("exec sudo -S -H -p {nonce}-password -u {user} -- /bin/sh -c {script}");
+    let mut process = start(command).await?;
+    unlock(&mut process, password, &nonce).await?;
+    Ok(process)
+}
+
+fn password<'t>(identity: &Identity, terms: &'t Terms) -> Option<&'t str> {
+    identity.user.as_ref()?;
+    terms.become_password.as_deref()
+}
+
+/// Octal escapes for `printf %b` in double quotes, for all that any login shell could take for something else.
+fn escape(message: &str) -> String {
+    let plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || b" _-./:,+@%=;()[]{}<>&|*?#~^".contains(&byte);
+    let mut escaped = String::with_capacity(message.len() * 2);
+    for byte in message.bytes() {
+        if plain(byte) {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push_str(&format!("\\0{byte:03o}"));
+        }
+    }
+    escaped
+}
+
+/// Why an output ended without an exit code.
+pub(super) fn lost(ending: Ending) -> Trouble {
+    match ending {
+        Ending::NotStarted(why) => Trouble::NotStarted(why),
+        Ending::Lost(why) => Trouble::Lost(why),
+        Ending::Exited => Trouble::Lost("the connection was lost".to_string()),
+    }
+}
+
+/// Waits for sudo's question, answers it once, and waits until the shell is there.
+async fn unlock(process: &mut Process, password: &str, nonce: &str) -> Result<(), Trouble> {
+    let prompt = format!("{nonce}-password");
+    let ready = format!("{nonce}-ready\n");
+    let mut asked = 0;
+    let end = Instant::now() + Duration::from_secs(30);
+    let mut heard = Vec::new();
+    let mut complaints = Vec::new();
+    loop {
+        match timeout_at(end, process.output.next()).await {
+            Err(_) => return Err(Trouble::NoShell("sudo did not answer within 30 s".into())),
+            Ok(Some(Chunk::Stdout(bytes))) => heard.extend(bytes),
+            Ok(Some(Chunk::Stderr(bytes))) => complaints.extend(bytes),
+            Ok(Some(Chunk::Exit(_))) | Ok(None) => {
+                let said = String::from_utf8_lossy(&complaints).replace(&prompt, "");
+                let said = said.trim().lines().last().unwrap_or("").trim().to_string();
+                return Err(Trouble::NoShell(match said.is_empty() {
+                    true => "sudo ended without a word".into(),
+                    false => said,
+                }));
+            }
+        }
+        if memchr::memmem::find(&heard, ready.as_bytes()).is_some() {
+            return Ok(());
+        }
+        let questions = memchr::memmem::find_iter(&complaints, prompt.as_bytes()).count();
+        if questions > asked {
+            if asked == 1 {
+                // A second try would only bring the account closer to being locked.
+                process.input.end().await.ok();
+                return Err(Trouble::NoShell("sudo: the password is wrong".into()));
+            }
+            asked = questions;
+            let line = format!("{password}\n");
+            if process.input.write(line.as_bytes()).await.is_err() {
+                return Err(Trouble::Lost("the connection was lost".into()));
+            }
+        }
+    }
+}
