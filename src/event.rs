@@ -81,6 +81,13 @@ pub enum Event {
         /// What went there and back.
         traffic: Traffic,
     },
+    /// A file is on its way between this machine and a host; some times a second.
+    Transfer {
+        /// The host.
+        host: String,
+        /// How far it is.
+        transfer: Transfer,
+    },
     /// The last whole line that a running task printed, at most some times a second.
     TaskOutput {
         /// The host.
@@ -161,6 +168,19 @@ impl std::ops::AddAssign for Traffic {
         self.sent += other.sent;
         self.received += other.received;
     }
+}
+
+/// How far a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transfer {
+    /// Bytes of the file that were sent, counting what was there from before, or that have arrived here.
+    pub done: u64,
+    /// The size of the file, where it is known.
+    pub total: Option<u64>,
+    /// Bytes of the file a second, lately.
+    pub rate: u64,
+    /// It travels compressed.
+    pub compressed: bool,
 }
 
 /// Which task of which play.

@@ -162,6 +162,7 @@ impl Report {
             Event::Connecting { .. }
             | Event::Connected { .. }
             | Event::TaskStarted { .. }
+            | Event::Transfer { .. }
             | Event::TaskOutput { .. }
             | Event::TaskRetry { .. }
             | Event::Exchanged { .. }

@@ -3,6 +3,7 @@
 use crate::event::{Event, Traffic};
 use crate::transport::{Chunk, Connection, Ending, Input, Lost, Output, Process, StartError};
 use async_trait::async_trait;
+use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -106,6 +107,13 @@ impl Input for Sending {
     async fn write(&mut self, bytes: &[u8]) -> Result<(), Lost> {
         self.0.write(bytes).await?;
         Count::add(&self.1.sent, bytes.len());
+        Ok(())
+    }
+
+    async fn send(&mut self, bytes: Bytes) -> Result<(), Lost> {
+        let count = bytes.len();
+        self.0.send(bytes).await?;
+        Count::add(&self.1.sent, count);
         Ok(())
     }
 

@@ -117,6 +117,8 @@ struct Context {
     options: Options,
     terms: Terms,
     places: Semaphore,
+    /// The files that are being sent.
+    sources: transfer::Sources,
 }
 
 impl Context {
@@ -150,6 +152,7 @@ pub async fn run(
         },
         places: Semaphore::new(run.options.forks.clamp(1, Semaphore::MAX_PERMITS)),
         options: run.options,
+        sources: transfer::Sources::default(),
     });
     let plays = run.plays;
     context.send(Event::RunStarted {

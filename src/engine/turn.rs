@@ -5,7 +5,7 @@ use super::host::HostRun;
 use super::message::Step;
 use super::outcome::{self, Full};
 use super::question::{Answers, Question};
-use super::transfer::{self, Way};
+use super::transfer::{self, Upload, Way};
 use crate::document::Node;
 use crate::event::{Event, Status, TaskId};
 use crate::modules::{Action, Changes, Done, Found, Module};
@@ -14,6 +14,9 @@ use crate::playbook::{Play, Task};
 use crate::vars::{Lookup, Trouble as Unrendered};
 use serde_json::Value;
 use tokio::time::Instant;
+
+/// How often a transfer that was broken goes on over a new connection.
+const RECONNECTS: u32 = 3;
 
 /// A task on its way: what every step of it needs.
 struct Doing<'a> {
@@ -248,33 +251,78 @@ impl HostRun {
                 }
             };
         }
+        let deadline = doing.task.timeout.map(|limit| Instant::now() + limit);
+        let resumes = matches!(action, Action::Upload { resume: true, .. });
+        let mut reconnects = if resumes { RECONNECTS } else { 0 };
+        let mut begun = false;
+        let error = loop {
+            let error = match self.carry(doing, action, deadline).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            let absent = matches!(error, transfer::Error::Trouble(Trouble::NotStarted(_)));
+            let broken = absent || matches!(error, transfer::Error::Trouble(Trouble::Lost(_)));
+            begun |= !absent;
+            if !broken || reconnects == 0 || self.context.stopping() {
+                break error;
+            }
+            reconnects -= 1;
+            self.close().await;
+        };
+        let user = doing.identity.user.as_deref();
+        let why = match error {
+            transfer::Error::Failed(message) => {
+                return Err(Box::new(Full::new(Status::Failed, message)));
+            }
+            transfer::Error::Trouble(why) => why,
+        };
+        let mut full = outcome::trouble(why, false, user);
+        if let (Action::Upload { to, .. }, true) = (action, resumes && begun) {
+            full.help.push(format!(
+                "what has arrived is kept on the host as {to}: the next run goes on from there"
+            ));
+        }
+        Err(Box::new(full))
+    }
+
+    /// Carries a file, over one connection.
+    async fn carry(
+        &self,
+        doing: &Doing<'_>,
+        action: &Action,
+        deadline: Option<Instant>,
+    ) -> Result<(), transfer::Error> {
         let Some(connection) = self.connection().await else {
             let why = Trouble::NotStarted("there is no connection".into());
-            return Err(Box::new(outcome::trouble(why, false, None)));
+            return Err(transfer::Error::Trouble(why));
         };
         let mark = self.meter.mark();
         let way = Way {
             connection: &*connection,
             terms: &self.context.terms,
             identity: &doing.identity,
-            deadline: doing.task.timeout.map(|limit| Instant::now() + limit),
+            deadline,
         };
-        let mut progress = |line: String| self.show(doing.task, line.into_bytes());
+        let mut tell = |transfer| {
+            let host = self.name().to_string();
+            self.context.send(Event::Transfer { host, transfer });
+        };
         let result = match action {
-            Action::Upload { from, to } => transfer::upload(&way, from, to, &mut progress).await,
-            Action::Fetch { from, to } => transfer::fetch(&way, from, to, &mut progress).await,
+            Action::Upload { from, to, resume } => {
+                let source = self.context.sources.open(from).await;
+                let upload = Upload {
+                    source: source.map_err(transfer::Error::Failed)?,
+                    to,
+                    resume: *resume,
+                };
+                transfer::upload(&way, &upload, &mut tell).await
+            }
+            Action::Fetch { from, to } => transfer::fetch(&way, from, to, &mut tell).await,
             Action::Run(_) | Action::Pause(_) => Ok(()),
         };
         let traffic = self.meter.since(&mark);
         self.context.send(mark.exchanged(self.name(), traffic));
-        result.map_err(|error| {
-            Box::new(match error {
-                transfer::Error::Failed(message) => Full::new(Status::Failed, message),
-                transfer::Error::Trouble(why) => {
-                    outcome::trouble(why, false, doing.identity.user.as_deref())
-                }
-            })
-        })
+        result
     }
 
     /// Applies `failed_when` and `changed_when`.

@@ -159,8 +159,12 @@ pub enum Action {
     Upload {
         /// The file to send.
         from: PathBuf,
-        /// Where to put it. It must not exist; the module's next script moves it into place.
+        /// Where to put it. The module's next script moves it into place.
         to: String,
+        /// Go on with what is there from before, and leave there what has arrived when the link breaks. The name must
+        /// tell the content then, and the next script must check it. Otherwise the file must not exist, and nothing stays
+        /// behind.
+        resume: bool,
     },
     /// Fetch a file of the host into a file of this machine, written completely or not at all.
     Fetch {

@@ -188,6 +188,7 @@ impl Timing {
             }
             Event::RunFinished { took } => self.took = *took,
             Event::TaskFinished { .. }
+            | Event::Transfer { .. }
             | Event::TaskOutput { .. }
             | Event::Warning { .. }
             | Event::Interrupted { .. } => {}

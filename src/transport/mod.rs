@@ -11,6 +11,7 @@ pub mod ssh;
 
 use crate::inventory::Host;
 use async_trait::async_trait;
+use bytes::Bytes;
 pub use route::Routes;
 use std::fmt;
 use std::sync::Arc;
@@ -49,6 +50,11 @@ pub struct Process {
 pub trait Input: Send {
     /// Writes all the bytes; an error means that the channel is gone.
     async fn write(&mut self, bytes: &[u8]) -> Result<(), Lost>;
+    /// As [`Input::write`], for much: where it can, it does not copy, and returns when so little is waiting to be sent
+    /// that more should follow.
+    async fn send(&mut self, bytes: Bytes) -> Result<(), Lost> {
+        self.write(&bytes).await
+    }
     /// Ends the input.
     async fn end(&mut self) -> Result<(), Lost>;
 }

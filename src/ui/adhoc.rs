@@ -274,6 +274,7 @@ impl Story for AdhocStory {
             | Event::Exchanged { .. }
             | Event::Barrier { .. }
             | Event::TaskStarted { .. }
+            | Event::Transfer { .. }
             | Event::TaskOutput { .. }
             | Event::TaskRetry { .. }
             | Event::PlayFinished { .. }

@@ -1,7 +1,8 @@
 //! Who is busy with what, right now: what the live part of the screen shows.
 
 use super::escape;
-use crate::event::{Event, Status, TaskId};
+use super::words::bytes;
+use crate::event::{Event, Status, TaskId, Transfer};
 use crate::report::ends_host;
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -41,6 +42,8 @@ pub(super) struct Busy {
     pub(super) since: Instant,
     /// The last line that its task printed, made safe.
     pub(super) line: String,
+    /// The file that it sends or gets.
+    pub(super) transfer: Option<Transfer>,
     /// Decides between hosts that began at the same time.
     turn: u64,
     /// Set between two tasks.
@@ -90,8 +93,19 @@ impl Board {
             Event::Connecting { host } => self.begin(host, "connecting".to_owned(), now),
             Event::Connected { host, .. } => self.end(host, now),
             Event::TaskStarted { host, task } => self.begin(host, title(task), now),
+            Event::Transfer { host, transfer } => {
+                if let Some(busy) = self.busy.get_mut(host) {
+                    busy.line.clear();
+                    busy.transfer = Some(*transfer);
+                    if transfer.total == Some(transfer.done) {
+                        busy.transfer = None;
+                        busy.line = format!("{} sent", bytes(transfer.done));
+                    }
+                }
+            }
             Event::TaskOutput { host, line } => {
                 if let Some(busy) = self.busy.get_mut(host) {
+                    busy.transfer = None;
                     // A progress bar of the host rewrites its line: only its last state counts.
                     let last = line
                         .rsplit(|byte| *byte == b'\r')
@@ -152,6 +166,7 @@ impl Board {
             what,
             since: now,
             line: String::new(),
+            transfer: None,
             idle: None,
         };
         self.busy.insert(host.to_owned(), busy);
@@ -161,6 +176,12 @@ impl Board {
         if let Some(busy) = self.busy.get_mut(host) {
             busy.idle = Some(now);
         }
+    }
+
+    /// The files that are on their way, each with its host.
+    pub(super) fn transfers(&self) -> impl Iterator<Item = Transfer> {
+        let working = self.busy.values().filter(|busy| busy.idle.is_none());
+        working.filter_map(|busy| busy.transfer)
     }
 
     /// The plays under way, and which of several each is: `play 3 of 9`.

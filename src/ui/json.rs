@@ -13,6 +13,7 @@
 //! | `connected` | `host`, `took` |
 //! | `task_started` | `host`, and the task: `play`, `index`, `name`, `item` (or null) |
 //! | `task_output` | `host`, `line` |
+//! | `transfer` | `host`, `done`, `total` (or null), `rate` (bytes of the file a second, lately), `compressed` |
 //! | `task_retry` | `host`, the task, `left` |
 //! | `task_finished` | `host`, the task, `status`, `module`, `message`, `help`, `shown`, `diff`, `command`, `code`, `stdout`, `stderr`, `place`, `result`, `took` |
 //! | `host_lost` | `host`, `status`, `message`, `help` |
@@ -94,6 +95,16 @@ impl Renderer for Json {
             Event::Exchanged { host, took, traffic } => self.line(
                 "exchanged",
                 with(traffic, json!({"host": host, "took": took.as_secs_f64()})),
+            ),
+            Event::Transfer { host, transfer } => self.line(
+                "transfer",
+                json!({
+                    "host": host,
+                    "done": transfer.done,
+                    "total": transfer.total,
+                    "rate": transfer.rate,
+                    "compressed": transfer.compressed,
+                }),
             ),
             Event::TaskOutput { host, line } => {
                 let mut fields = Map::new();

@@ -5,6 +5,7 @@
 use super::board::{Bar, Board, Busy};
 use super::canvas::{Canvas, Row};
 use super::style::{Style, Tone, cut};
+use super::transfer;
 use super::words::{Count, elapsed};
 use super::{Options, Page, Renderer, Sink, Story, To};
 use crate::event::Event;
@@ -214,15 +215,20 @@ fn line(
     let time = format!("{:>7}", elapsed(now - busy.since));
     let left = columns.saturating_sub(host + what + time.len() + 8);
     let output = cut(&busy.line, left);
+    let output = match &busy.transfer {
+        Some(transfer) => transfer::line(transfer, left, Style::default()),
+        None => output,
+    };
     let plain = format!("  {name}  {task}  {time}  {output}");
     if plain.width() > columns {
         // Too narrow for columns and colors.
         return cut(&plain, columns);
     }
     let time = style.paint(Tone::Place, time);
-    let output = match output.is_empty() {
-        true => output,
-        false => style.paint(Tone::Faint, output),
+    let output = match &busy.transfer {
+        Some(transfer) => transfer::line(transfer, left, style),
+        None if output.is_empty() => output,
+        None => style.paint(Tone::Faint, output),
     };
     format!("  {name}  {task}  {time}  {output}")
 }

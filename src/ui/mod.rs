@@ -23,6 +23,7 @@ mod recap;
 mod screen;
 pub mod style;
 mod timing;
+mod transfer;
 pub mod words;
 
 use crate::event::Event;

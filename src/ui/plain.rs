@@ -3,14 +3,18 @@
 use super::board::Board;
 use super::fold::fold;
 use super::style::Style;
-use super::words::elapsed;
+use super::transfer;
+use super::words::{Count, elapsed};
 use super::{Options, Page, Renderer, Sink, Story, To};
-use crate::event::Event;
+use crate::event::{Event, Transfer};
 use crate::report::Report;
 use std::time::{Duration, Instant};
 
 /// How long nothing may be heard of a run that goes on.
 const SILENCE: Duration = Duration::from_secs(60);
+
+/// How long a transfer goes on in silence.
+const TRANSFER: Duration = Duration::from_secs(10);
 
 /// Writes what lasts, line by line.
 pub struct Plain {
@@ -45,6 +49,16 @@ impl Plain {
     /// Says who is still busy when nothing else has been said for a while.
     fn still(&mut self, page: &mut Page) {
         let now = (self.clock)();
+        if now - self.heard < TRANSFER {
+            return;
+        }
+        let transfers: Vec<Transfer> = self.board.transfers().collect();
+        if !transfers.is_empty() {
+            let hosts = Count(transfers.len(), "host");
+            let progress = transfer::together(&transfers);
+            page.err(format!("  under way with {hosts}: {progress}"));
+            return;
+        }
         if now - self.heard < SILENCE {
             return;
         }

@@ -362,6 +362,7 @@ impl Story for PlayStory {
             Event::Connected { .. }
             | Event::Exchanged { .. }
             | Event::Barrier { .. }
+            | Event::Transfer { .. }
             | Event::TaskOutput { .. }
             | Event::TaskRetry { .. }
             | Event::RunFinished { .. } => {}

@@ -121,7 +121,7 @@ impl Shell {
                     stderr: output.stderr,
                 }
             }
-            Action::Upload { from, to } => {
+            Action::Upload { from, to, .. } => {
                 use std::os::unix::fs::OpenOptionsExt;
                 let mut file = std::fs::OpenOptions::new()
                     .write(true)

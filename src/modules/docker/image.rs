@@ -19,6 +19,10 @@ pub static SPEC: Spec = Spec {
         machine, so a host that has the image costs no transfer. Where the image is there under another name, it is \
         just tagged; else the tar is sent, loaded, tagged and checked. A whole tar that is at `dest` already, \
         from a run that was interrupted or by other means, is not sent again.\n\n\
+        The tar is large, so what has arrived is not given up: when the connection breaks, it goes on over a new \
+        one; when the run ends, what has arrived stays beside `dest` as `.runner-SUM.part`, named after the tar's SHA-256, and \
+        the next run goes on from there. It is checked as a whole before it is used, and removed then. Over a link \
+        that is slow it travels compressed, if it gets smaller and the host has `gzip`.\n\n\
         An engine with the containerd image store gives images other ids than the tar names. There the layers and \
         the time of making decide.\n\n\
         Registered: `image_id`.",
@@ -177,26 +181,37 @@ impl Module for Image {
             Some(sum) if !sum.is_empty() => sum == self.sum()?,
             _ => false,
         };
-        let partial = format!("{}.partial", self.dest);
         let mut actions = Vec::new();
         let mut load = self.head();
         if !there {
-            let parent = match self.dest.rsplit_once('/') {
+            let sum = self.sum()?;
+            let folder = match self.dest.rsplit_once('/') {
                 Some(("", _)) | None => "/",
-                Some((parent, _)) => parent,
+                Some((folder, _)) => folder,
             };
-            let quoted = quote(&partial);
+            let part = format!(
+                "{}/.runner-{}.part",
+                folder.trim_end_matches('/'),
+                &sum[..16]
+            );
+            let quoted = quote(&part);
             actions.push(Action::Run(Script::new(format!(
-                "mkdir -p {} && rm -f {quoted}",
-                quote(parent)
+                "{}mkdir -p {} || exit\n\
+                 if [ -d \"$rn_tar\" ]; then echo \"$rn_tar is a folder\" >&2; exit 1; fi",
+                self.head(),
+                quote(folder)
             ))));
             actions.push(Action::Upload {
                 from: self.tar.clone(),
-                to: partial.clone(),
+                to: part,
+                resume: true,
             });
             load.push_str(&format!(
-                "if [ -d \"$rn_tar\" ]; then echo \"$rn_tar is a folder\" >&2; rm -f {quoted}; exit 1; fi\n\
-                 mv -f {quoted} \"$rn_tar\" || exit\n"
+                "rn_part={quoted}\n\
+                 rn_s=$(rn_sum \"$rn_part\") || exit\n\
+                 if [ \"$rn_s\" != {sum} ]; then\n\
+                 rm -f \"$rn_part\"; echo 'what arrived is not what was to be sent; did the tar change?' >&2; exit 1; fi\n\
+                 mv -f \"$rn_part\" \"$rn_tar\" || exit\n"
             ));
         }
         load.push_str(
@@ -320,17 +335,22 @@ mod tests {
         assert_eq!(changes.because, "app:1 is missing");
         let [
             Action::Run(before),
-            Action::Upload { from, to },
+            Action::Upload {
+                from,
+                to,
+                resume: true,
+            },
             Action::Run(after),
         ] = &changes.actions[..]
         else {
             panic!("{changes:?}")
         };
-        assert_eq!(before.text, "mkdir -p . && rm -f ./app.tar.partial");
-        assert_eq!(
-            (from, to.as_str()),
-            (&folder.path().join("app.tar"), "./app.tar.partial")
-        );
+        assert!(before.text.contains("mkdir -p . || exit"));
+        let path = folder.path().join("app.tar");
+        let sum = archive::sum(&path, &archive::Archive::default()).unwrap();
+        assert_eq!(from, &path);
+        assert_eq!(*to, format!("./.runner-{}.part", &sum[..16]));
+        assert!(after.text.contains(&sum));
         assert!(after.text.contains("docker load -i \"$rn_tar\""));
         assert!(after.text.contains("rm -f \"$rn_tar\""));
         let done = |stdout: &str| {

@@ -134,6 +134,7 @@ impl Install<'_> {
                     Action::Upload {
                         from: path.clone(),
                         to: self.temporary(),
+                        resume: false,
                     },
                     Action::Run(Script::new(format!(
                         "{names}{FUNCTIONS}rn_trap\n{}",

@@ -4,6 +4,7 @@ use super::client::Shared;
 use super::pool::Slot;
 use crate::transport::{Chunk, Ending, Exit, Input, Lost, Output};
 use async_trait::async_trait;
+use bytes::Bytes;
 use russh::client::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use std::sync::Arc;
@@ -89,6 +90,20 @@ impl Input for ChannelInput {
             biased;
             () = line.gone() => Err(line.lost()),
             written = line.write.data_bytes(bytes.to_vec()) => written.map_err(|_| line.lost()),
+        }
+    }
+
+    async fn send(&mut self, bytes: Bytes) -> Result<(), Lost> {
+        let line = &self.0;
+        let flow = line.shared.flow();
+        let sent = async {
+            flow.room().await;
+            line.write.data_bytes(flow.give(bytes)).await
+        };
+        tokio::select! {
+            biased;
+            () = line.gone() => Err(line.lost()),
+            sent = sent => sent.map_err(|_| line.lost()),
         }
     }
 

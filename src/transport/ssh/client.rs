@@ -2,6 +2,7 @@
 
 use super::deadline::Deadline;
 use super::explain;
+use super::flow::Flow;
 use super::host_key::{HostKeys, Ticket};
 use super::settings::Target;
 use crate::transport::ConnectError;
@@ -26,6 +27,7 @@ pub(super) struct Shared {
     closing: AtomicBool,
     /// Set to true when the server has closed the channel.
     channels: Mutex<HashMap<ChannelId, watch::Sender<bool>>>,
+    flow: Arc<Flow>,
 }
 
 impl Shared {
@@ -34,7 +36,13 @@ impl Shared {
             ended: watch::Sender::new(None),
             closing: AtomicBool::new(false),
             channels: Mutex::new(HashMap::new()),
+            flow: Arc::default(),
         })
+    }
+
+    /// What is on its way through the connection.
+    pub(super) fn flow(&self) -> &Arc<Flow> {
+        &self.flow
     }
 
     /// Why the connection has ended, if it has.

@@ -18,7 +18,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::io::BufReader;
 use tokio::time::Instant;
+
+/// The bytes that a read may bring beyond the packet that is wanted.
+const READ: usize = 4096;
 
 /// What all connections of a run share.
 pub(super) struct Connector {
@@ -125,13 +129,14 @@ impl Connector {
         let head = Head::default();
         let phased =
             |why: String| ConnectError::unreachable(format!("{}: {why}", progress.phase().words()));
+        let shared = Shared::new();
         let (stream, jump) = match jumps.split_last() {
             None => {
                 let tcp = dial(&target.address, target.port, progress)
                     .await
                     .map_err(&phased)?;
                 set_user_timeout(&tcp, target);
-                (Stream::tcp(tcp, head.clone()), None)
+                (Stream::tcp(tcp, head.clone(), shared.flow().clone()), None)
             }
             Some((last, before)) => {
                 let link = {
@@ -144,11 +149,13 @@ impl Connector {
                     .dial(&target.address, target.port)
                     .await
                     .map_err(&phased)?;
-                (Stream::channel(channel, head.clone()), Some(link))
+                (
+                    Stream::channel(channel, head.clone(), shared.flow().clone()),
+                    Some(link),
+                )
             }
         };
         progress.enter(Phase::KeyExchange);
-        let shared = Shared::new();
         let client = Client {
             target: target.clone(),
             host_keys: self.host_keys.clone(),
@@ -158,6 +165,8 @@ impl Connector {
             banners: 0,
         };
         let config = Arc::new(config(target, &known));
+        // russh reads a packet in two steps, and the small ones come in swarms while a file is sent.
+        let stream = BufReader::with_capacity(READ, stream);
         let mut handle = client::connect_stream(config, stream, client)
             .await
             .map_err(|error| match error {

@@ -10,6 +10,7 @@ mod connect;
 mod deadline;
 mod dial;
 mod explain;
+mod flow;
 mod host_key;
 mod keys;
 pub mod known_hosts;

@@ -1,5 +1,6 @@
 //! The byte stream under a connection: TCP, or a channel of a jump host.
 
+use super::flow::Flow;
 use russh::ChannelStream;
 use russh::client::Msg;
 use std::io;
@@ -61,21 +62,30 @@ enum Inner {
 pub(super) struct Stream {
     inner: Inner,
     head: Head,
+    flow: Arc<Flow>,
+    /// What was written last is part of much more, which carries the acknowledgments along.
+    bulk: bool,
 }
 
+/// A write of so many bytes is part of a transfer.
+const BULK: usize = 32 * 1024;
+
 impl Stream {
-    pub(super) fn tcp(stream: TcpStream, head: Head) -> Self {
+    pub(super) fn tcp(stream: TcpStream, head: Head, flow: Arc<Flow>) -> Self {
         acknowledge(&stream);
-        Self {
-            inner: Inner::Tcp(stream),
-            head,
-        }
+        Self::new(Inner::Tcp(stream), head, flow)
     }
 
-    pub(super) fn channel(stream: ChannelStream<Msg>, head: Head) -> Self {
+    pub(super) fn channel(stream: ChannelStream<Msg>, head: Head, flow: Arc<Flow>) -> Self {
+        Self::new(Inner::Channel(stream), head, flow)
+    }
+
+    fn new(inner: Inner, head: Head, flow: Arc<Flow>) -> Self {
         Self {
-            inner: Inner::Channel(stream),
+            inner,
             head,
+            flow,
+            bulk: false,
         }
     }
 }
@@ -99,7 +109,7 @@ impl AsyncRead for Stream {
         let polled = match &mut this.inner {
             Inner::Tcp(stream) => {
                 let polled = Pin::new(&mut *stream).poll_read(context, buffer);
-                if polled.is_ready() {
+                if polled.is_ready() && !this.bulk {
                     acknowledge(stream);
                 }
                 polled
@@ -119,11 +129,15 @@ impl AsyncWrite for Stream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().inner {
+        let this = self.get_mut();
+        match &mut this.inner {
             Inner::Tcp(stream) => {
                 let polled = Pin::new(&mut *stream).poll_write(context, bytes);
                 if polled.is_ready() {
-                    acknowledge(stream);
+                    this.bulk = bytes.len() >= BULK;
+                    if !this.bulk {
+                        acknowledge(stream);
+                    }
                 }
                 polled
             }
@@ -132,10 +146,16 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().inner {
+        let this = self.get_mut();
+        let polled = match &mut this.inner {
             Inner::Tcp(stream) => Pin::new(stream).poll_flush(context),
             Inner::Channel(stream) => Pin::new(stream).poll_flush(context),
+        };
+        if polled.is_ready() {
+            // All that was encrypted so far has been written: russh flushes only then.
+            this.flow.written();
         }
+        polled
     }
 
     /// Never fails: the other side may be gone already, and that must not hide why the connection ended.

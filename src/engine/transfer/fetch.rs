@@ -1,0 +1,70 @@
+//! Files from hosts.
+
+use super::super::exchange::Trouble;
+use super::{Error, Progress, Way, last_line};
+use crate::event::Transfer;
+use crate::shell::quote;
+use crate::transport::{Chunk, Exit};
+use std::path::Path;
+use tokio::io::AsyncWriteExt;
+
+/// Fetches a file of the host: written beside its place first, then moved there.
+pub(in super::super) async fn fetch(
+    way: &Way<'_>,
+    from: &str,
+    to: &Path,
+    tell: &mut (dyn FnMut(Transfer) + Send),
+) -> Result<(), Error> {
+    let local = |error: std::io::Error| {
+        Error::Failed(format!(
+            "cannot write {}: {}",
+            to.display(),
+            crate::diagnostic::cause(&error)
+        ))
+    };
+    let folder = to.parent().unwrap_or(Path::new("."));
+    tokio::fs::create_dir_all(folder).await.map_err(local)?;
+    let beside = tempfile::NamedTempFile::new_in(folder).map_err(local)?;
+    let mut file = tokio::fs::File::from_std(beside.reopen().map_err(local)?);
+    let script = format!("exec cat -- {}", quote(from));
+    let mut process = way.open(&script).await?;
+    process.input.end().await.ok();
+    let mut progress = Progress::new(tell, 0, None);
+    let mut got = 0;
+    let (mut exit, mut complaint) = (None, Vec::new());
+    loop {
+        let chunk = tokio::select! {
+            biased;
+            // Without a reader the host's `cat` ends by itself, and nothing is left here.
+            over = way.over() => return Err(Error::Trouble(over)),
+            chunk = process.output.next() => chunk,
+        };
+        let Some(chunk) = chunk else { break };
+        match chunk {
+            Chunk::Stdout(bytes) => {
+                file.write_all(&bytes).await.map_err(local)?;
+                got += bytes.len() as u64;
+                progress.at(got, false);
+            }
+            Chunk::Stderr(bytes) => complaint.extend(bytes),
+            Chunk::Exit(status) => exit = Some(status),
+        }
+    }
+    match exit {
+        None => {
+            return Err(Error::Trouble(Trouble::Lost(
+                "the connection was lost".into(),
+            )));
+        }
+        Some(Exit::Code(0)) => {}
+        Some(_) => {
+            return Err(Error::Failed(format!(
+                "cannot read {from}: {}",
+                last_line(&complaint)
+            )));
+        }
+    }
+    file.sync_all().await.map_err(local)?;
+    beside.persist(to).map_err(|error| local(error.error))?;
+    Ok(())
+}

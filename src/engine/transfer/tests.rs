@@ -1,0 +1,432 @@
+//! Uploads to real shells of this machine, over a link that breaks where the test says.
+
+use super::super::exchange::{Identity, Terms, Trouble};
+use super::source::{PIECE, Sources, Wire};
+use super::upload::Part;
+use super::{Error, Progress, Upload, Way, upload};
+use crate::event::Transfer;
+use crate::transport::{
+    Chunk, Connection, Ending, Input, Lost, Output, Process, StartError, local,
+};
+use async_trait::async_trait;
+use proptest::prelude::*;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use tokio::sync::watch;
+
+const BROKEN: &str = "the test has cut the link";
+
+/// A host behind a link that carries so many bytes of input.
+struct Link {
+    carries: Arc<AtomicU64>,
+    cut: Arc<AtomicBool>,
+    /// Said before each command.
+    before: String,
+    closed: watch::Sender<bool>,
+}
+
+impl Link {
+    fn carrying(bytes: u64) -> Self {
+        Self {
+            carries: Arc::new(AtomicU64::new(bytes)),
+            cut: Arc::default(),
+            before: String::new(),
+            closed: watch::Sender::new(false),
+        }
+    }
+}
+
+#[async_trait]
+impl Connection for Link {
+    async fn start(&self, command: &str) -> Result<Process, StartError> {
+        if self.cut.load(Ordering::SeqCst) {
+            return Err(StartError(BROKEN.into()));
+        }
+        let shell = local::shell(&format!("{}{command}", self.before));
+        let process = local::spawn(shell, self.closed.subscribe()).unwrap();
+        Ok(Process {
+            input: Box::new(Cut {
+                input: process.input,
+                carries: self.carries.clone(),
+                cut: self.cut.clone(),
+            }),
+            output: Box::new(Ends {
+                output: process.output,
+                cut: self.cut.clone(),
+            }),
+        })
+    }
+
+    async fn close(&self) {}
+}
+
+struct Cut {
+    input: Box<dyn Input>,
+    carries: Arc<AtomicU64>,
+    cut: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl Input for Cut {
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), Lost> {
+        let carries = self.carries.load(Ordering::SeqCst);
+        let count = carries.min(bytes.len() as u64);
+        self.carries.store(carries - count, Ordering::SeqCst);
+        self.input.write(&bytes[..count as usize]).await?;
+        if count < bytes.len() as u64 {
+            // The host's server ends the input of what it runs when the connection is gone.
+            self.cut.store(true, Ordering::SeqCst);
+            self.input.end().await?;
+            return Err(Lost(BROKEN.into()));
+        }
+        Ok(())
+    }
+
+    async fn end(&mut self) -> Result<(), Lost> {
+        self.input.end().await
+    }
+}
+
+struct Ends {
+    output: Box<dyn Output>,
+    cut: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl Output for Ends {
+    async fn next(&mut self) -> Option<Chunk> {
+        let chunk = self.output.next().await;
+        if !self.cut.load(Ordering::SeqCst) {
+            return chunk;
+        }
+        // The host is done before the test looks at what it has.
+        while self.output.next().await.is_some() {}
+        None
+    }
+
+    fn ending(&self) -> Ending {
+        match self.cut.load(Ordering::SeqCst) {
+            true => Ending::Lost(BROKEN.into()),
+            false => self.output.ending(),
+        }
+    }
+}
+
+/// A file to send, and where to.
+struct Scene {
+    folder: tempfile::TempDir,
+    content: Vec<u8>,
+    sources: Sources,
+    resume: bool,
+}
+
+impl Scene {
+    fn new(size: u64, resume: bool) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        // Half of it compresses.
+        let byte = |at: u64| match at / 1000 % 2 {
+            0 => 7,
+            _ => (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8,
+        };
+        let content: Vec<u8> = (0..size).map(byte).collect();
+        std::fs::write(folder.path().join("source"), &content).unwrap();
+        Self {
+            folder,
+            content,
+            sources: Sources::default(),
+            resume,
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn there(&self) -> Option<Vec<u8>> {
+        std::fs::read(self.path("it's there")).ok()
+    }
+
+    /// Sends it whole, or what the closure asks for.
+    async fn send(&self, link: &Link) -> (Result<(), Error>, Vec<Transfer>) {
+        let mut told = Vec::new();
+        let mut tell = |transfer| told.push(transfer);
+        let (_stop, stop) = watch::channel(false);
+        let terms = terms(stop);
+        let to = self.path("it's there").display().to_string();
+        let result = upload(
+            &way(link, &terms),
+            &Upload {
+                source: self.sources.open(&self.path("source")).await.unwrap(),
+                to: &to,
+                resume: self.resume,
+            },
+            &mut tell,
+        )
+        .await;
+        (result, told)
+    }
+
+    async fn part(&self, link: &Link, from: u64, to: u64, wire: Wire) -> Result<Part, Error> {
+        let (_stop, stop) = watch::channel(false);
+        let terms = terms(stop);
+        let path = self.path("it's there").display().to_string();
+        let file = Upload {
+            source: self.sources.open(&self.path("source")).await.unwrap(),
+            to: &path,
+            resume: self.resume,
+        };
+        let mut tell = |_| {};
+        let mut progress = Progress::new(&mut tell, from, None);
+        file.part(&way(link, &terms), from..to, wire, &mut progress)
+            .await
+    }
+}
+
+fn terms(stop: watch::Receiver<bool>) -> Terms {
+    Terms {
+        become_password: None,
+        stop,
+        public: Default::default(),
+        leaving: watch::Sender::new(0),
+    }
+}
+
+fn way<'a>(link: &'a Link, terms: &'a Terms) -> Way<'a> {
+    static SELF: Identity = Identity { user: None };
+    Way {
+        connection: link,
+        terms,
+        identity: &SELF,
+        deadline: None,
+    }
+}
+
+fn said(result: Result<impl Sized, Error>) -> String {
+    match result {
+        Ok(_) => "ok".into(),
+        Err(Error::Failed(why)) => format!("failed: {why}"),
+        Err(Error::Trouble(Trouble::Lost(why))) => format!("lost: {why}"),
+        Err(Error::Trouble(other)) => format!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_new_file_is_whole_and_for_its_owner() {
+    for size in [0, 1, PIECE - 1, PIECE, PIECE * 3 + 5] {
+        let scene = Scene::new(size, false);
+        let (result, _) = scene.send(&Link::carrying(u64::MAX)).await;
+        assert_eq!(said(result), "ok");
+        assert!(scene.there().unwrap() == scene.content, "{size}");
+        let mode = std::fs::metadata(scene.path("it's there")).unwrap();
+        assert_eq!(mode.permissions().mode() & 0o777, 0o600);
+    }
+}
+
+#[tokio::test]
+async fn a_cut_transfer_leaves_nothing_behind_unless_it_is_to_be_resumed() {
+    let scene = Scene::new(PIECE * 3, false);
+    let (result, _) = scene.send(&Link::carrying(PIECE * 2 + 1)).await;
+    assert_eq!(said(result), format!("lost: {BROKEN}"));
+    assert_eq!(scene.there(), None);
+    let scene = Scene::new(PIECE * 3, true);
+    let (result, _) = scene.send(&Link::carrying(PIECE * 2 + 1)).await;
+    assert_eq!(said(result), format!("lost: {BROKEN}"));
+    assert!(scene.there().unwrap() == scene.content[..PIECE as usize * 2 + 1]);
+}
+
+#[tokio::test]
+async fn what_is_there_is_not_sent_again() {
+    let scene = Scene::new(PIECE * 4 + 9, true);
+    let (result, _) = scene.send(&Link::carrying(PIECE * 3 + 1)).await;
+    assert_eq!(said(result), format!("lost: {BROKEN}"));
+    // Just enough for the rest, from the beginning of the piece that was cut.
+    let (result, _) = scene.send(&Link::carrying(PIECE + 9)).await;
+    assert_eq!(said(result), "ok");
+    assert!(scene.there().unwrap() == scene.content);
+    // And nothing at all for what is whole.
+    let (result, _) = scene.send(&Link::carrying(0)).await;
+    assert_eq!(said(result), "ok");
+    assert!(scene.there().unwrap() == scene.content);
+}
+
+#[tokio::test]
+async fn what_is_larger_than_it_can_be_begins_anew() {
+    let scene = Scene::new(PIECE, true);
+    std::fs::write(scene.path("it's there"), vec![0; PIECE as usize + 1]).unwrap();
+    let (result, _) = scene.send(&Link::carrying(u64::MAX)).await;
+    assert_eq!(said(result), "ok");
+    assert!(scene.there().unwrap() == scene.content);
+}
+
+#[tokio::test]
+async fn a_planted_link_is_not_followed() {
+    for resume in [true, false] {
+        let scene = Scene::new(PIECE, resume);
+        std::fs::write(scene.path("victim"), "mine").unwrap();
+        symlink(scene.path("victim"), scene.path("it's there")).unwrap();
+        let (result, _) = scene.send(&Link::carrying(u64::MAX)).await;
+        let to = scene.path("it's there").display().to_string();
+        match resume {
+            true => assert_eq!(
+                said(result),
+                format!("failed: cannot write {to}: it is there and not a file of this user")
+            ),
+            false => assert_eq!(said(result), "ok"),
+        }
+        let victim = std::fs::read_to_string(scene.path("victim")).unwrap();
+        assert_eq!(victim, "mine");
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_says_so_and_is_not_kept_full() {
+    // A device that is always full stands in for the disk.
+    for resume in [true, false] {
+        let scene = Scene::new(PIECE * 2, resume);
+        let mut link = Link::carrying(u64::MAX);
+        link.before = format!(
+            "PATH={}:$PATH; export PATH; ",
+            scene.folder.path().display()
+        );
+        let cat = scene.path("cat");
+        std::fs::write(&cat, "#!/bin/sh\nexec /bin/cat >/dev/full\n").unwrap();
+        std::fs::set_permissions(&cat, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let (result, _) = scene.send(&link).await;
+        let said = said(result);
+        assert!(said.ends_with(": No space left on device"), "{said}");
+        assert_eq!(scene.there(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_changes_is_an_error_and_nothing_stays() {
+    for resume in [true, false] {
+        changed(resume).await;
+    }
+}
+
+async fn changed(resume: bool) {
+    let scene = Scene::new(PIECE * 2, resume);
+    let source = scene.sources.open(&scene.path("source")).await.unwrap();
+    std::fs::write(scene.path("source"), vec![1; PIECE as usize * 2 + 1]).unwrap();
+    let (_stop, stop) = watch::channel(false);
+    let to = scene.path("it's there").display().to_string();
+    let file = Upload {
+        source,
+        to: &to,
+        resume,
+    };
+    let link = Link::carrying(u64::MAX);
+    let result = upload(&way(&link, &terms(stop)), &file, &mut |_| {}).await;
+    let source = scene.path("source");
+    assert_eq!(
+        said(result),
+        format!("failed: {} changed while it was sent", source.display())
+    );
+    assert_eq!(scene.there(), None);
+}
+
+#[tokio::test]
+async fn a_stop_ends_it() {
+    for resume in [true, false] {
+        let scene = Scene::new(PIECE, resume);
+        let (stop, stopped) = watch::channel(false);
+        stop.send(true).unwrap();
+        let to = scene.path("it's there").display().to_string();
+        let file = Upload {
+            source: scene.sources.open(&scene.path("source")).await.unwrap(),
+            to: &to,
+            resume,
+        };
+        let link = Link::carrying(u64::MAX);
+        let result = upload(&way(&link, &terms(stopped)), &file, &mut |_| {}).await;
+        assert_eq!(said(result), "Stopped { left: None }");
+        assert_eq!(scene.there(), None);
+    }
+}
+
+#[tokio::test]
+async fn parts_may_travel_in_different_ways() {
+    for resume in [true, false] {
+        let scene = Scene::new(PIECE * 5 + 77, resume);
+        let size = scene.content.len() as u64;
+        let link = Link::carrying(u64::MAX);
+        let ways = [
+            (0, PIECE, Wire::Gzip),
+            (PIECE, PIECE * 2, Wire::Plain),
+            (PIECE * 2, PIECE * 4, Wire::Gzip),
+            (PIECE * 4, size, Wire::Gzip),
+        ];
+        let mut sent = Vec::new();
+        for (from, to, wire) in ways {
+            let Ok(Part::Arrived { sent: count }) = scene.part(&link, from, to, wire).await else {
+                panic!("a part did not arrive");
+            };
+            sent.push(count);
+        }
+        assert!(scene.there().unwrap() == scene.content);
+        assert_eq!(sent[1], PIECE);
+        assert!(sent[0] < PIECE && sent[2] < PIECE * 2, "{sent:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_host_without_gzip_gets_it_as_it_is() {
+    let scene = Scene::new(PIECE, false);
+    let tools = scene.path("tools");
+    std::fs::create_dir(&tools).unwrap();
+    for tool in ["cat", "dd", "rm", "wc"] {
+        symlink(format!("/bin/{tool}"), tools.join(tool)).unwrap();
+        if !tools.join(tool).exists() {
+            std::fs::remove_file(tools.join(tool)).unwrap();
+            symlink(format!("/usr/bin/{tool}"), tools.join(tool)).unwrap();
+        }
+    }
+    let mut link = Link::carrying(u64::MAX);
+    link.before = format!("PATH={}; export PATH; ", tools.display());
+    let part = scene.part(&link, 0, PIECE, Wire::Gzip).await;
+    assert!(matches!(part, Ok(Part::NoGzip)));
+    assert_eq!(scene.there(), None);
+    let part = scene.part(&link, 0, PIECE, Wire::Plain).await;
+    assert!(matches!(part, Ok(Part::Arrived { .. })));
+    assert!(scene.there().unwrap() == scene.content);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// Wherever the link breaks, and whatever has arrived before: what is there is the beginning of the file, and the next
+    /// run makes it whole.
+    #[test]
+    fn every_cut_is_mended(
+        size in 0..PIECE * 4,
+        cuts in proptest::collection::vec((0..PIECE * 5, any::<bool>()), 0..4),
+        present in proptest::option::of(0..PIECE * 4),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let scene = Scene::new(size, true);
+            if let Some(present) = present {
+                let present = present.min(size) as usize;
+                std::fs::write(scene.path("it's there"), &scene.content[..present]).unwrap();
+            }
+            for (cut, packed) in cuts {
+                let link = Link::carrying(cut);
+                match packed {
+                    false => drop(scene.send(&link).await),
+                    true => drop(scene.part(&link, 0, size, Wire::Gzip).await),
+                }
+                let there = scene.there().unwrap_or_default();
+                assert!(scene.content.starts_with(&there), "it is not the beginning");
+            }
+            let (result, _) = scene.send(&Link::carrying(u64::MAX)).await;
+            assert_eq!(said(result), "ok");
+            assert!(scene.there().unwrap() == scene.content, "it is not whole");
+        });
+    }
+}
