@@ -24,26 +24,28 @@ rn_sum() {
   else echo "this host has no tool for SHA-256 (sha256sum, openssl or shasum)" >&2; return 127; fi
   [ -n "$1" ] && printf '%s\n' "${1%% *}"
 }
-rn_stat() (
-  export LC_ALL=C
-  if [ -z "$2" ] && [ -L "$1" ]; then k=link
-  elif [ -d "$1" ]; then k=directory
-  elif [ -f "$1" ]; then k=file
-  elif [ -e "$1" ]; then k=other
+rn_stat() {
+  rn_t='	'
+  if [ -z "$2" ] && [ -L "$1" ]; then rn_k=link
+  elif [ -d "$1" ]; then rn_k=directory
+  elif [ -f "$1" ]; then rn_k=file
+  elif [ -e "$1" ]; then rn_k=other
   else
-    k=missing d=$1
-    while [ "${d%/*}" != "$d" ]; do
-      d=${d%/*}
-      if [ -d "${d:-/}" ]; then [ -x "${d:-/}" ] || k=denied; break; fi
+    rn_k=missing rn_d=$1
+    while [ "${rn_d%/*}" != "$rn_d" ]; do
+      rn_d=${rn_d%/*}
+      if [ -d "${rn_d:-/}" ]; then [ -x "${rn_d:-/}" ] || rn_k=denied; break; fi
     done
-    echo "$k"; return 0
+    echo "$rn_k"; return 0
   fi
-  t='	'
-  if s=$(stat $2 -c "%a$t%u$t%g$t%s$t%Y$t%U$t%G" -- "$1" 2>/dev/null) ||
-    s=$(stat $2 -f "%Mp%Lp$t%u$t%g$t%z$t%m$t%Su$t%Sg" -- "$1" 2>/dev/null); then
-    printf '%s\n' "$k$t$s"; return 0
-  fi
-  # No stat: read the columns of ls. A name of several lines is cut off.
+  printf '%s' "$rn_k$rn_t"
+  LC_ALL=C stat $2 -c "%a$rn_t%u$rn_t%g$rn_t%s$rn_t%Y$rn_t%U$rn_t%G" -- "$1" 2>/dev/null ||
+    LC_ALL=C stat $2 -f "%Mp%Lp$rn_t%u$rn_t%g$rn_t%z$rn_t%m$rn_t%Su$rn_t%Sg" -- "$1" 2>/dev/null ||
+    rn_columns "$1" $2
+}
+# No stat: read the columns of ls. A name of several lines is cut off.
+rn_columns() (
+  export LC_ALL=C
   s=$(ls -ldn $2 -- "$1") || return 1
   n=$(ls -ld $2 -- "$1") || return 1
   set -f; IFS=' 	
@@ -58,7 +60,8 @@ rn_stat() (
     case $w in ??[sStT]) x=$((x + b)) ;; esac
     m=$m$v
   done
-  printf '%s\n' "$k$t$x$m$t$4$t$5$t$6$t$(date -r "$1" +%s 2>/dev/null)$t$u$t$g"
+  t=$rn_t
+  printf '%s\n' "$x$m$t$4$t$5$t$6$t$(date -r "$1" +%s 2>/dev/null)$t$u$t$g"
 )
 "#;
 

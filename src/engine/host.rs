@@ -1,15 +1,16 @@
 //! One host's way through its tasks: ask early, act in order, stop when something is wrong.
 
 use super::Context;
-use super::exchange::{self, Identity, Reply, Trouble};
-use super::message::Step;
+use super::ahead::Look;
+use super::exchange::Identity;
 use super::meter::Meter;
 use super::outcome::{self, State, Verdict};
 use super::question::{Answers, Question};
 use super::shell::Shells;
-use crate::event::{Event, Status, TaskId, Traffic};
+use super::turn::Here;
+use crate::event::{Event, Status, TaskId};
 use crate::inventory::Host;
-use crate::modules::{Changes, Found};
+use crate::modules::Found;
 use crate::plan::{self, Prepared, Turn};
 use crate::playbook::{Play, Task};
 use crate::transport::{ConnectErrorKind, Connection};
@@ -19,16 +20,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-/// At most so many questions travel ahead of the task that needs them.
-const AHEAD: usize = 64;
-
 /// A host during a run.
 pub(super) struct HostRun {
     host: Host,
     pub(super) context: Arc<Context>,
     connection: tokio::sync::Mutex<Option<Arc<dyn Connection>>>,
     /// The shells on that connection which wait for the next message.
-    shells: tokio::sync::Mutex<Shells>,
+    pub(super) shells: tokio::sync::Mutex<Shells>,
     state: Mutex<State>,
     pub(super) meter: Meter,
 }
@@ -168,6 +166,7 @@ impl HostRun {
         if self.state() != State::Well && work.play.any_errors_fatal {
             work.halt.store(true, Ordering::Relaxed);
         }
+        self.land(&mut answers).await;
         notified
     }
 
@@ -184,7 +183,7 @@ impl HostRun {
         self.set_state(State::Failed);
     }
 
-    fn scope(&self, work: &Work) -> Scope {
+    pub(super) fn scope(&self, work: &Work) -> Scope {
         let mut scope = Scope::new(&self.context.world, self.name(), &work.scope);
         // Under --check not every task produces what it would register: then what needs it is skipped.
         scope.ahead = self.context.options.check;
@@ -239,21 +238,24 @@ impl HostRun {
             host: self.name().to_string(),
             task: id.clone(),
         });
-        let look = || self.questions(work, ahead);
         let mut results = Vec::new();
         for (position, turn) in turns.iter().enumerate() {
-            let others = || {
-                let mut questions: Vec<Question> = turns[position + 1..]
-                    .iter()
-                    .filter_map(|turn| self.question(task, &work.play, turn))
-                    .collect();
-                questions.extend(look());
-                questions.truncate(AHEAD);
-                questions
+            let others = |answers: &Answers, identity: &Identity, may_run: bool| {
+                let mut look = Look::new(self, work, answers, identity, may_run);
+                if look.turns(index, task, &turns, position + 1) {
+                    look.tasks(ahead);
+                }
+                look.asides
             };
-            let result = self
-                .turn(task, &work.play, &id, turn, answers, &others)
-                .await;
+            let here = Here {
+                task,
+                play: &work.play,
+                id: &id,
+                turn,
+                place: (index, position),
+                others: &others,
+            };
+            let result = self.turn(&here, answers).await;
             let over = super::turn::ends_tries(result.status);
             results.push((turn.item.clone(), result));
             if over || self.context.stopping() {
@@ -316,110 +318,6 @@ impl HostRun {
         }
     }
 
-    /// The questions of the tasks ahead that can be asked now: up to the first task that depends on a result, or
-    /// that acts without asking.
-    fn questions(&self, work: &Work, ahead: &[usize]) -> Vec<Question> {
-        let mut questions = Vec::new();
-        let mut pending = HashSet::new();
-        for &index in ahead {
-            let task = work.task(index);
-            let mut scope = self.scope(work);
-            scope.pending = Arc::new(pending.clone());
-            let Ok(prepared) = plan::prepare(task, &work.play, &scope, self.context.options.diff)
-            else {
-                break;
-            };
-            match prepared {
-                Prepared::Later(_) => break,
-                Prepared::Skipped(_) => {}
-                Prepared::Ready(turns) => {
-                    for turn in &turns {
-                        if let Some(question) = self.question(task, &work.play, turn) {
-                            questions.push(question);
-                        } else if acts(turn) && !task.never_changes() {
-                            return questions;
-                        }
-                    }
-                }
-            }
-            pending.extend(task.produces());
-            if questions.len() >= AHEAD {
-                break;
-            }
-        }
-        questions
-    }
-
-    /// Sends one message: steps that act, then questions; and keeps the answers to the questions.
-    pub(super) async fn send(
-        &self,
-        task: &Task,
-        identity: &Identity,
-        steps: Vec<Step>,
-        questions: &[Question],
-        answers: &mut Answers,
-    ) -> Reply {
-        let acting = steps.len();
-        let asked: Vec<Question> = questions
-            .iter()
-            .filter(|question| question.identity == *identity && answers.get(question).is_none())
-            .cloned()
-            .collect();
-        let mut all = steps;
-        all.extend(asked.iter().map(Question::step));
-        let mut reply = self.exchange(task, identity, &all).await;
-        if matches!(reply.trouble, Some(Trouble::NotStarted(_))) && !self.context.stopping() {
-            // It has certainly not started, so it may go over a new connection: the host may have been away.
-            self.close().await;
-            reply = self.exchange(task, identity, &all).await;
-        }
-        let learned = reply.answers.split_off(acting.min(reply.answers.len()));
-        answers.learn(&asked, &learned);
-        if reply.answers.len() == acting && acting > 0 {
-            // What follows an action is a question, and its loss is no loss of the action.
-            reply.trouble = None;
-        }
-        reply
-    }
-
-    async fn exchange(&self, task: &Task, identity: &Identity, steps: &[Step]) -> Reply {
-        let Some(connection) = self.connection().await else {
-            return Reply {
-                trouble: Some(Trouble::NotStarted("there is no connection".into())),
-                ..Reply::default()
-            };
-        };
-        let mut show = |line: &[u8]| self.show(task, line.to_vec());
-        let terms = &self.context.terms;
-        let mark = self.meter.mark();
-        let mut shells = self.shells.lock().await;
-        let reply = exchange::run(
-            &*connection,
-            &mut shells,
-            terms,
-            identity,
-            steps,
-            task.timeout,
-            &mut show,
-        )
-        .await;
-        // What was sent and said can hold secrets: the trace has numbers.
-        tracing::debug!(
-            host = self.name(),
-            steps = steps.len(),
-            answers = reply.answers.len(),
-            trouble = ?reply.trouble,
-            took = ?mark.elapsed(),
-            "exchange"
-        );
-        let traffic = Traffic {
-            exchanges: u64::from(!matches!(reply.trouble, Some(Trouble::NotStarted(_)))),
-            ..self.meter.since(&mark)
-        };
-        self.context.send(mark.exchanged(self.name(), traffic));
-        reply
-    }
-
     /// Shows a line of a running task.
     pub(super) fn show(&self, task: &Task, line: Vec<u8>) {
         if !task.no_log {
@@ -429,13 +327,4 @@ impl HostRun {
             });
         }
     }
-}
-
-/// Whether a turn whose module asks nothing does something on the host.
-fn acts(turn: &Turn) -> bool {
-    turn.module.as_ref().is_some_and(|module| {
-        module
-            .changes(&Found::default())
-            .map_or(true, |Changes { actions, .. }| !actions.is_empty())
-    })
 }

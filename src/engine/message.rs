@@ -27,7 +27,14 @@ pub struct Step {
     pub needed: bool,
     /// What it prints is for the operator, line by line while it runs. The answer to a question is not.
     pub live: bool,
+    /// A shell pattern for the answer to a question: what matches it calls for no change.
+    pub settled: Option<String>,
+    /// It runs only if no question before it calls for a change, as far as the host can tell, and all before it went well.
+    pub guarded: bool,
 }
+
+/// The code of a guarded step that did not run.
+pub const HELD_BACK: i64 = -2;
 
 /// A random word that marks the ends of steps.
 pub fn nonce() -> String {
@@ -71,7 +78,7 @@ exec 3<&0 </dev/null
   kill -KILL 0
 ) >/dev/null 2>&1 &
 rn_w=$!
-rn_over=
+rn_over= rn_held=
 trap 'rn_over=1' TERM
 rn_rest() { { kill $rn_w; wait $rn_w; } 2>/dev/null; }
 rn_end "pid${rn_l:+-again}" $$
@@ -80,14 +87,10 @@ rn_end "pid${rn_l:+-again}" $$
     // The trap stands behind the watcher, which could miss its own TERM if it were born with one.
     // The watcher goes before the last marker: the runner ends the input when it has seen that, and what the steps
     // left running on purpose must not be taken for a lost connection's.
+    let last_guarded = steps.iter().rposition(|step| step.guarded).unwrap_or(0);
     for (index, step) in steps.iter().enumerate() {
-        text.push_str("(\nexec 3<&-\n");
-        for (name, value) in &step.env {
-            text.push_str(&format!("export {name}={}\n", quote(value)));
-        }
-        text.push_str(&step.script.text);
-        // Asked to end, the shell itself stays until the step has: its own end tells that nothing is left.
-        text.push_str("\n)\nrn_c=$?\nif [ -n \"$rn_over\" ]; then exit 143; fi\n");
+        let judged = index < last_guarded && !step.needed;
+        text.push_str(&run(step, judged));
         let end = format!("rn_end {index} $rn_c");
         if index + 1 == steps.len() {
             text.push_str("rn_rest\n");
@@ -101,6 +104,34 @@ rn_end "pid${rn_l:+-again}" $$
     }
     text.push_str(&format!("exit {AGAIN}\n}}\nrn_main\n"));
     text
+}
+
+/// The text that runs one step and leaves its code in `rn_c`. `judged`: a guarded step depends on how it goes.
+fn run(step: &Step, judged: bool) -> String {
+    let mut body = String::from("exec 3<&-\n");
+    for (name, value) in &step.env {
+        body.push_str(&format!("export {name}={}\n", quote(value)));
+    }
+    body.push_str(&step.script.text);
+    // Asked to end, the shell itself stays until the step has: its own end tells that nothing is left.
+    let stay = "if [ -n \"$rn_over\" ]; then exit 143; fi\n";
+    let plain = format!("(\n{body}\n)\nrn_c=$?\n{stay}");
+    match &step.settled {
+        _ if step.guarded => {
+            let judge = if judged {
+                "[ $rn_c = 0 ] || rn_held=1\n"
+            } else {
+                ""
+            };
+            format!("if [ -z \"$rn_held\" ]; then\n{plain}{judge}else rn_c={HELD_BACK}; fi\n")
+        }
+        Some(pattern) if judged => format!(
+            "rn_o=$(\n{body}\n)\nrn_c=$?\n{stay}[ -z \"$rn_o\" ] || printf '%s\\n' \"$rn_o\"\n\
+             case $rn_o in {pattern}) [ $rn_c = 0 ] ;; *) false ;; esac || rn_held=1\n"
+        ),
+        None if judged => format!("{plain}rn_held=1\n"),
+        _ => plain,
+    }
 }
 
 /// What a step said on one stream, once it has ended.
@@ -256,6 +287,8 @@ mod tests {
             env: vec![("GREETING".into(), "it's".into())],
             needed: false,
             live: true,
+            settled: None,
+            guarded: false,
         }
     }
 

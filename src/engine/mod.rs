@@ -3,8 +3,10 @@
 //! Hosts don't wait for each other. A barrier stands only at the end of a play, at `serial` batches, and before a task
 //! that reads another host's result. The engine prints nothing: it sends [`Event`]s.
 
+mod ahead;
 mod barrier;
 mod exchange;
+mod flight;
 mod host;
 mod message;
 mod meter;
@@ -12,6 +14,7 @@ mod outcome;
 mod play;
 mod question;
 mod shell;
+mod talk;
 mod transfer;
 mod turn;
 

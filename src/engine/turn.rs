@@ -4,7 +4,7 @@ use super::exchange::{Identity, Trouble};
 use super::host::HostRun;
 use super::message::Step;
 use super::outcome::{self, Full};
-use super::question::{Answers, Question};
+use super::question::{Answers, Aside, Early, Question};
 use super::transfer::{self, Upload, Way};
 use crate::document::Node;
 use crate::event::{Event, Status, TaskId};
@@ -18,37 +18,45 @@ use tokio::time::Instant;
 /// How often a transfer that was broken goes on over a new connection.
 const RECONNECTS: u32 = 3;
 
+/// What to put into a message beside a task: for these rights, and with commands that only look or without.
+pub(super) type Others<'a> = dyn Fn(&Answers, &Identity, bool) -> Vec<Aside> + Sync + 'a;
+
+/// A turn of a task, and where it stands.
+pub(super) struct Here<'a> {
+    pub(super) task: &'a Task,
+    pub(super) play: &'a Play,
+    pub(super) id: &'a TaskId,
+    pub(super) turn: &'a Turn,
+    /// The task in its play, and the turn of its loop.
+    pub(super) place: (usize, usize),
+    pub(super) others: &'a Others<'a>,
+}
+
 /// A task on its way: what every step of it needs.
 struct Doing<'a> {
     task: &'a Task,
     turn: &'a Turn,
+    place: (usize, usize),
     module: &'a dyn Module,
     identity: Identity,
     question: Option<Question>,
-    /// What else to ask in the same message.
-    others: &'a (dyn Fn() -> Vec<Question> + Sync),
+    others: &'a Others<'a>,
 }
 
 impl HostRun {
-    pub(super) async fn turn(
-        &self,
-        task: &Task,
-        play: &Play,
-        id: &TaskId,
-        turn: &Turn,
-        answers: &mut Answers,
-        others: &(dyn Fn() -> Vec<Question> + Sync),
-    ) -> Full {
-        let Some(module) = &turn.module else {
+    pub(super) async fn turn(&self, here: &Here<'_>, answers: &mut Answers) -> Full {
+        let Some(module) = &here.turn.module else {
             return outcome::skipped("not for this item".into());
         };
+        let task = here.task;
         let doing = Doing {
             task,
-            turn,
+            turn: here.turn,
+            place: here.place,
             module: &**module,
-            identity: self.identity(task, play),
-            question: self.question(task, play, turn),
-            others,
+            identity: self.identity(task, here.play),
+            question: self.question(task, here.play, here.turn),
+            others: here.others,
         };
         let mut left = task.retries;
         loop {
@@ -81,11 +89,11 @@ impl HostRun {
             }
             self.context.send(Event::TaskRetry {
                 host: self.name().to_string(),
-                task: id.clone(),
+                task: here.id.clone(),
                 left,
             });
             left -= 1;
-            answers.forget();
+            self.forget(answers).await;
             let mut stop = self.context.terms.stop.clone();
             tokio::select! {
                 () = tokio::time::sleep(task.delay) => {}
@@ -143,18 +151,26 @@ impl HostRun {
         let Some(question) = &doing.question else {
             return Ok(Found::default());
         };
+        let mut trouble = None;
         if answers.get(question).is_none() {
-            let mut questions = vec![question.clone()];
-            questions.extend((doing.others)());
+            trouble = self.hear_answer(doing.task, question, answers).await;
+        }
+        if answers.get(question).is_none() && trouble.is_none() {
+            let settled = match doing.foreseeable() {
+                true => doing.module.settled(),
+                false => None,
+            };
+            let others = (doing.others)(answers, &doing.identity, settled.is_some());
+            let mut asides = vec![Aside::Ask(question.clone(), settled)];
+            asides.extend(others);
             let reply = self
-                .send(doing.task, &doing.identity, Vec::new(), &questions, answers)
+                .send(doing.task, &doing.identity, Vec::new(), asides, answers)
                 .await;
-            if answers.get(question).is_none() {
-                let why = reply
-                    .trouble
-                    .unwrap_or(Trouble::Lost("the host gave no answer".into()));
-                return Err(outcome::trouble(why, true, doing.identity.user.as_deref()));
-            }
+            trouble = reply.trouble;
+        }
+        if answers.get(question).is_none() {
+            let why = trouble.unwrap_or(Trouble::Lost("the host gave no answer".into()));
+            return Err(outcome::trouble(why, true, doing.identity.user.as_deref()));
         }
         Ok(answers.get(question).cloned().unwrap_or_default())
     }
@@ -170,7 +186,7 @@ impl HostRun {
     ) -> Result<Full, Box<Full>> {
         // What only waits changes nothing, but others may have changed something meanwhile.
         if !changes.actions.is_empty() && !doing.task.never_changes() {
-            answers.forget();
+            self.forget(answers).await;
         }
         let mut done: Vec<Done> = Vec::new();
         let mut rest = &changes.actions[..];
@@ -182,7 +198,10 @@ impl HostRun {
                     self.run_scripts(doing, now, later.is_empty(), answers)
                         .await
                 }
-                other => self.transfer(doing, other).await.map(|()| Vec::new()),
+                other => {
+                    self.land(answers).await;
+                    self.transfer(doing, other).await.map(|()| Vec::new())
+                }
             };
             done.extend(result?);
             if let Some(bad) = done.last().filter(|done| done.code != 0) {
@@ -211,6 +230,12 @@ impl HostRun {
         last: bool,
         answers: &mut Answers,
     ) -> Result<Vec<Done>, Box<Full>> {
+        if let Some(result) = self.ran_early(doing, actions, answers).await {
+            return result.map(|done| vec![done]).map_err(|why| {
+                let user = doing.identity.user.as_deref();
+                Box::new(outcome::trouble(why, false, user))
+            });
+        }
         let steps: Vec<Step> = actions
             .iter()
             .filter_map(|action| match action {
@@ -219,18 +244,22 @@ impl HostRun {
                     env: doing.turn.env.clone(),
                     needed: true,
                     live: true,
+                    settled: None,
+                    guarded: false,
                 }),
                 _ => None,
             })
             .collect();
         // A task that may be tried again is likely to change things again.
-        let questions = if last && doing.task.until.is_none() {
-            (doing.others)()
+        let others = if last && doing.task.until.is_none() {
+            // Where exit code 0 is all that there is to know, what only looks may follow at once.
+            let plain = doing.module.settled().is_some() || doing.module.command().is_some();
+            (doing.others)(answers, &doing.identity, plain && doing.foreseeable())
         } else {
             Vec::new()
         };
         let reply = self
-            .send(doing.task, &doing.identity, steps, &questions, answers)
+            .send(doing.task, &doing.identity, steps, others, answers)
             .await;
         match reply.trouble {
             Some(why) => {
@@ -239,6 +268,28 @@ impl HostRun {
             }
             None => Ok(reply.answers),
         }
+    }
+
+    /// What came of a command that only looks, if it ran ahead of its turn.
+    async fn ran_early(
+        &self,
+        doing: &Doing<'_>,
+        actions: &[Action],
+        answers: &mut Answers,
+    ) -> Option<Result<Done, Trouble>> {
+        let [Action::Run(script)] = actions else {
+            return None;
+        };
+        let early = Early {
+            turn: doing.place,
+            command: Question {
+                identity: doing.identity.clone(),
+                env: doing.turn.env.clone(),
+                script: script.text.clone(),
+            },
+        };
+        self.hear_early(doing.task, &early, answers).await;
+        answers.take_early(&early)
     }
 
     async fn transfer(&self, doing: &Doing<'_>, action: &Action) -> Result<(), Box<Full>> {
@@ -354,6 +405,13 @@ impl HostRun {
             }
         }
         full
+    }
+}
+
+impl Doing<'_> {
+    /// Whether the exit code alone says how it went.
+    fn foreseeable(&self) -> bool {
+        self.task.failed_when.is_none() && self.task.until.is_none() && self.task.retries == 0
     }
 }
 

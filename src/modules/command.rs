@@ -71,6 +71,10 @@ impl Module for Command {
         self.setting.probe()
     }
 
+    fn settled(&self) -> Option<String> {
+        self.setting.settled()
+    }
+
     fn command(&self) -> Option<String> {
         Some(join(&self.words))
     }

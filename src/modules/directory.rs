@@ -63,6 +63,11 @@ impl Module for Directory {
         Some(Script::new(text))
     }
 
+    fn settled(&self) -> Option<String> {
+        let status = self.attributes.pattern("directory")?;
+        Some(vec![status; self.paths.len()].join("'\n'"))
+    }
+
     fn changes(&self, found: &Found) -> Result<Changes, Failure> {
         answered(found, &self.paths[0])?;
         let mut rest = found.stdout.as_slice();

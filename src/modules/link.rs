@@ -2,7 +2,7 @@
 
 use super::files::install::{self, FUNCTIONS};
 use super::files::state::{self, FileKind};
-use super::files::{answered, path};
+use super::files::{Attributes, answered, path};
 use super::{Arg, Args, Changes, Done, Failure, Found, Kind, Module, Script, Spec};
 use crate::diagnostic::Problem;
 use serde_json::{Map, Value};
@@ -74,6 +74,11 @@ impl Module for Link {
             "p={}\nrn_stat \"$p\" || exit 1\nif [ -L \"$p\" ]; then readlink -- \"$p\"; fi\n",
             path::word(&self.path)
         )))
+    }
+
+    fn settled(&self) -> Option<String> {
+        let status = Attributes::default().pattern("link")?;
+        Some(format!("{status}'\n'{}", crate::shell::quote(&self.target)))
     }
 
     fn changes(&self, found: &Found) -> Result<Changes, Failure> {

@@ -28,6 +28,8 @@ pub mod stat;
 pub mod template;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 pub mod wait_for;
 
 use crate::diagnostic::Problem;
@@ -64,6 +66,12 @@ pub struct Spec {
 pub trait Module: Send + Sync + fmt::Debug {
     /// A read-only question to the host, if the module needs one. It may be asked early and more than once.
     fn probe(&self) -> Option<Script> {
+        None
+    }
+
+    /// A pattern for `case` in a shell that matches only answers to the probe for which [`Module::changes`] finds nothing to
+    /// do. The host can then go on by itself with what only looks; without a pattern it has to be asked again.
+    fn settled(&self) -> Option<String> {
         None
     }
 

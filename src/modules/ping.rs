@@ -28,6 +28,10 @@ impl Module for Ping {
         Some(Script::new("echo pong"))
     }
 
+    fn settled(&self) -> Option<String> {
+        Some("pong".into())
+    }
+
     fn changes(&self, found: &Found) -> Result<Changes, Failure> {
         if found.code == 0 && found.stdout == b"pong\n" {
             return Ok(Changes::none());

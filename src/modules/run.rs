@@ -80,6 +80,11 @@ impl Setting {
         (!text.is_empty()).then(|| Script::new(text + "exit 0"))
     }
 
+    /// The answers that speak against running: see [`Module::settled`](super::Module::settled).
+    pub fn settled(&self) -> Option<String> {
+        self.probe().map(|_| "[cru]*".to_string())
+    }
+
     /// The change: a script, unless a condition speaks against it.
     pub fn changes(&self, found: &Found, script: Script) -> Result<Changes, Failure> {
         let said = found.stdout();

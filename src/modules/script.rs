@@ -102,6 +102,10 @@ impl Module for Script {
         self.setting.probe()
     }
 
+    fn settled(&self) -> Option<String> {
+        self.setting.settled()
+    }
+
     fn command(&self) -> Option<String> {
         Some(join(std::iter::once(&self.name).chain(&self.args)))
     }

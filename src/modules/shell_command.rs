@@ -67,6 +67,10 @@ impl Module for Shell {
         self.setting.probe()
     }
 
+    fn settled(&self) -> Option<String> {
+        self.setting.settled()
+    }
+
     fn command(&self) -> Option<String> {
         Some(self.text.clone())
     }

@@ -78,6 +78,10 @@ impl Module for Stat {
         Some(Script::new(text))
     }
 
+    fn settled(&self) -> Option<String> {
+        Some("[!d]*|di*".into())
+    }
+
     fn changes(&self, found: &Found) -> Result<Changes, Failure> {
         answered(found, &self.path)?;
         state::state(&mut found.stdout.as_slice())?.status(&self.path)?;

@@ -11,11 +11,14 @@ use std::process::{Command, Stdio};
 pub const SHELLS: &[&[&str]] = &[&["dash"], &["bash"], &["busybox", "sh"]];
 
 /// This machine, with a folder in which files are found and templates are taken as they are.
-pub struct Here(pub PathBuf);
+pub struct Here {
+    folder: PathBuf,
+    diff: bool,
+}
 
 impl Local for Here {
     fn find(&self, path: &str, sub: &str) -> Result<PathBuf, String> {
-        [self.0.join(path), self.0.join(sub).join(path)]
+        [self.folder.join(path), self.folder.join(sub).join(path)]
             .into_iter()
             .find(|path| path.exists())
             .ok_or_else(|| format!("no such file: {path}"))
@@ -27,7 +30,7 @@ impl Local for Here {
     }
 
     fn diff(&self) -> bool {
-        true
+        self.diff
     }
 }
 
@@ -36,13 +39,22 @@ pub fn build(text: &str) -> Result<Box<dyn Module>, String> {
     build_in(Path::new("."), text)
 }
 
+/// The same as in a run without `--diff`.
+pub fn build_plain(text: &str) -> Result<Box<dyn Module>, String> {
+    build_with(text, PathBuf::from("."), false)
+}
+
 /// Builds a module whose files are in a folder.
 pub fn build_in(folder: &Path, text: &str) -> Result<Box<dyn Module>, String> {
+    build_with(text, folder.to_path_buf(), true)
+}
+
+fn build_with(text: &str, folder: PathBuf, diff: bool) -> Result<Box<dyn Module>, String> {
     let root = parse(&Source::new("task.toml", text)).map_err(|problems| problems.to_string())?;
     let table = root.table().map_err(|problem| problem.to_string())?;
     let entry = table.iter().next().ok_or("no task")?;
     let spec = find(&entry.key).ok_or(format!("no module {}", entry.key))?;
-    let here = Here(folder.to_path_buf());
+    let here = Here { folder, diff };
     let args = Args::new(spec, &entry.value, &here).map_err(|problems| problems.to_string())?;
     (spec.build)(&args).map_err(|problem| problem.to_string())
 }

@@ -177,6 +177,10 @@ impl Module for WaitFor {
         )))
     }
 
+    fn settled(&self) -> Option<String> {
+        Some("''".into())
+    }
+
     fn changes(&self, found: &Found) -> Result<Changes, Failure> {
         if found.code != 0 {
             return Err(Failure::new(

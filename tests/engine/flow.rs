@@ -1,8 +1,10 @@
 //! The way of one host through its tasks.
 
-use crate::scene::{Scene, until};
+use crate::scene::Scene;
 use runner::engine::Selection;
 use runner::event::{Event, Status};
+use runner::transport::fake::{FakeAnswer, FakeTransport};
+use tokio::sync::watch;
 
 #[tokio::test]
 async fn tasks_run_in_order_and_results_are_kept() {
@@ -367,12 +369,17 @@ async fn a_stopped_run_says_who_was_not_done() {
         "",
         &[
             "name = \"hang\"\nshell = \"echo $$ > DIR/pid; exec sleep 1000\"\nwhen = \"inventory_hostname == 'a'\"",
-            "name = \"more\"\ncommand = \"true\"",
+            "name = \"more\"\nshell = \"until [ -s DIR/pid ]; do sleep 0.01; done\"",
         ],
     );
-    let pid = scene.path("pid");
-    let begun = || std::fs::read_to_string(&pid).is_ok_and(|text| text.ends_with('\n'));
-    let ran = scene.stopped_after(until(begun)).await;
+    let transport = FakeTransport::new(|_, _, _| FakeAnswer::real());
+    let mut stop_after_b = |event: &Event, stop: &watch::Sender<bool>| {
+        if matches!(event, Event::TaskFinished { host, task, .. } if host == "b" && task.name == "more")
+        {
+            stop.send(true).unwrap();
+        }
+    };
+    let ran = scene.watched(transport, &mut stop_after_b).await;
     assert_eq!(
         ran.sorted(),
         ["a: hang: cancelled", "b: hang: skipped", "b: more: changed"]

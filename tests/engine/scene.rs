@@ -108,19 +108,6 @@ impl Scene {
         self.watched(transport, &mut |_, _| {}).await
     }
 
-    /// Plays it, and stops it once this is over.
-    pub async fn stopped_after(&self, waiting: impl Future<Output = ()>) -> Ran {
-        let (stop, stopped) = watch::channel(false);
-        let transport = FakeTransport::new(|_, _, _| FakeAnswer::real());
-        let mut watcher = |_: &Event, _: &watch::Sender<bool>| {};
-        let run = self.run_with(transport, (stop.clone(), stopped), &mut watcher);
-        let stopping = async {
-            waiting.await;
-            stop.send(true).unwrap();
-        };
-        tokio::join!(run, stopping).0
-    }
-
     /// Plays it and looks at each event as it comes.
     pub async fn watched(&self, transport: FakeTransport, watcher: &mut Watch<'_>) -> Ran {
         self.run_with(transport, watch::channel(false), watcher)
@@ -214,18 +201,6 @@ impl Scene {
             },
         }
     }
-}
-
-/// Waits until something holds.
-pub async fn until(holds: impl Fn() -> bool) {
-    let mut ticks = tokio::time::interval(Duration::from_millis(20));
-    let waiting = async {
-        while !holds() {
-            ticks.tick().await;
-        }
-    };
-    let waited = tokio::time::timeout(PATIENCE, waiting).await;
-    waited.expect("it never holds");
 }
 
 /// TOML as a table.

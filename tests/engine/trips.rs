@@ -78,3 +78,81 @@ async fn a_task_that_depends_on_a_result_asks_after_it() {
     assert_eq!(ran.trace(), ["a: 1: ok", "a: 2: ok", "a: 3: ok"]);
     assert_eq!(ran.trips("a"), 2);
 }
+
+/// Ten tasks as a deployment has them: directories, files, a command that only looks and whose result decides over
+/// a file, a command that runs once, and a last look.
+fn ten_tasks() -> Scene {
+    let tasks = [
+        "name = \"conf\"\ndirectory = { path = \"DIR/h/conf\", mode = \"0750\" }",
+        "name = \"data\"\ndirectory = { path = \"DIR/h/data\", mode = \"0755\" }",
+        "name = \"log\"\ndirectory = { path = [\"DIR/h/log\", \"DIR/h/run\"], mode = \"0700\" }",
+        "name = \"id\"\nfile = { path = \"DIR/h/id\", content = \"7\\n\", mode = \"0644\" }",
+        "name = \"config\"\nfile = { path = \"DIR/h/conf/app\", content = \"x = 1\\n\", mode = \"0640\" }",
+        "name = \"link\"\nlink = { dest = \"DIR/h/now\", src = \"conf\" }",
+        "name = \"read\"\nshell = \"echo read >> DIR/looked; cat DIR/h/id\"\nchanged_when = false\nregister = \"id\"",
+        "name = \"mark\"\nfile = { path = \"DIR/h/log/mark\", content = \"{{ id.stdout }}\", mode = \"0644\" }",
+        "name = \"once\"\nshell = { cmd = \"echo 1 > DIR/h/once\", creates = \"DIR/h/once\" }",
+        "name = \"check\"\nshell = \"echo check >> DIR/looked; grep -q 1 DIR/h/conf/app\"\nchanged_when = false",
+    ];
+    Scene::tasks(&["a"], "", &tasks)
+}
+
+#[tokio::test]
+async fn a_finished_host_costs_one_message_and_one_for_each_result_that_decides() {
+    let scene = ten_tasks();
+    let first = scene.play().await;
+    assert_eq!(first.code(), 0, "{:?}", first.trace());
+    // One to ask, one for each of the eight changes, one for the result that decides, and none for the two looks.
+    assert!(first.trips("a") <= 1 + 8 + 1, "{}", first.trips("a"));
+    let second = scene.play().await;
+    let names = [
+        "conf", "data", "log", "id", "config", "link", "read", "mark", "once", "check",
+    ];
+    assert_eq!(second.trace(), names.map(|name| format!("a: {name}: ok")));
+    assert_eq!(second.trips("a"), 1 + 1);
+    // Each look ran once in each run.
+    assert_eq!(scene.read("looked"), "read\ncheck\n".repeat(2));
+    assert_eq!(second.outcome("a", "read").stdout, b"7\n");
+}
+
+/// What only looks does not run before a change that is due.
+#[tokio::test]
+async fn a_look_waits_for_the_change_before_it() {
+    let scene = ten_tasks();
+    scene.play().await;
+    std::fs::write(scene.path("h/id"), "8\n").unwrap();
+    let third = scene.play().await;
+    assert_eq!(third.outcome("a", "read").stdout, b"7\n");
+    assert_eq!(scene.read("looked"), "read\ncheck\n".repeat(2));
+    assert_eq!(third.trips("a"), 1 + 1 + 1);
+}
+
+/// A look that fails ends it for its host, and what stands behind it has not run.
+#[tokio::test]
+async fn a_look_that_fails_holds_back_what_follows() {
+    let scene = Scene::tasks(
+        &["a"],
+        "",
+        &[
+            "name = \"1\"\nping = {}",
+            "name = \"2\"\nshell = \"echo 2 >> DIR/looked; exit 3\"\nchanged_when = false",
+            "name = \"3\"\nshell = \"echo 3 >> DIR/looked\"\nchanged_when = false",
+        ],
+    );
+    let ran = scene.play().await;
+    assert_eq!(ran.trace(), ["a: 1: ok", "a: 2: failed"]);
+    assert_eq!(ran.outcome("a", "2").code, Some(3));
+    assert_eq!(scene.read("looked"), "2\n");
+    assert_eq!(ran.trips("a"), 1);
+}
+
+/// Under --check nothing runs ahead that would not run in its turn.
+#[tokio::test]
+async fn under_check_no_look_runs() {
+    let mut scene = ten_tasks();
+    scene.play().await;
+    scene.check = true;
+    let ran = scene.play().await;
+    assert_eq!(ran.code(), 0, "{:?}", ran.trace());
+    assert_eq!(scene.read("looked"), "read\ncheck\n");
+}

@@ -60,6 +60,25 @@ impl Attributes {
         words
     }
 
+    /// A pattern of `case` that matches the line of `rn_stat` for a thing of this kind as declared. An owner given as a
+    /// number may appear as a name, so there is none for that.
+    pub fn pattern(&self, kind: &str) -> Option<String> {
+        let name = |declared: &Option<String>| match declared {
+            None => Some("*".to_string()),
+            Some(name) if name.bytes().all(|byte| byte.is_ascii_digit()) => None,
+            Some(name) => Some(quote(name)),
+        };
+        let mode = match self.mode {
+            None => "*".to_string(),
+            // `stat` prints no zeros in front, `rn_columns` prints one.
+            Some(mode) => format!("{mode:o}"),
+        };
+        let (owner, group) = (name(&self.owner)?, name(&self.group)?);
+        Some(format!(
+            "{kind}'\t'{mode}'\t'*'\t'*'\t'*'\t'*'\t'{owner}'\t'{group}"
+        ))
+    }
+
     /// Commands that set what is declared on the path in the shell word `at`, joined by `&&`. The owner comes first,
     /// since a change of owner takes setuid away. `mode` stands in for one that is not declared.
     pub fn commands(&self, at: &str, mode: Option<u32>) -> Vec<String> {

@@ -82,6 +82,14 @@ impl Module for Target {
         Some(Script::new(text))
     }
 
+    fn settled(&self) -> Option<String> {
+        if self.diff {
+            return None;
+        }
+        let status = self.attributes.pattern("file")?;
+        Some(format!("{status}'\n'{}", self.content.sum()))
+    }
+
     fn changes(&self, found: &Found) -> Result<Changes, Failure> {
         answered(found, &self.path)?;
         let mut rest = found.stdout.as_slice();
