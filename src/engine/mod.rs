@@ -45,7 +45,7 @@ pub struct Run {
 }
 
 /// How a run is done.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Change nothing, say what would change.
     pub check: bool,
