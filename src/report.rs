@@ -86,7 +86,9 @@ pub struct Report {
     name: String,
     check: bool,
     hosts: Vec<String>,
-    tasks: HashMap<String, HashMap<(usize, usize), Status>>,
+    /// Where each host stands in the lists.
+    numbers: HashMap<String, usize>,
+    tasks: Vec<HashMap<(usize, usize), Status>>,
     lost: HashMap<String, Status>,
     signal: Option<String>,
     took: Duration,
@@ -173,10 +175,16 @@ impl Report {
     }
 
     fn know(&mut self, host: &str) -> &mut HashMap<(usize, usize), Status> {
-        if !self.tasks.contains_key(host) {
-            self.hosts.push(host.to_owned());
-        }
-        self.tasks.entry(host.to_owned()).or_default()
+        let number = match self.numbers.get(host) {
+            Some(number) => *number,
+            None => {
+                self.hosts.push(host.to_owned());
+                self.tasks.push(HashMap::new());
+                self.numbers.insert(host.to_owned(), self.tasks.len() - 1);
+                self.tasks.len() - 1
+            }
+        };
+        &mut self.tasks[number]
     }
 
     /// What was run.
@@ -207,7 +215,8 @@ impl Report {
     /// The counts of a host. A task that was a loop counts once.
     pub fn counts(&self, host: &str) -> Counts {
         let mut counts = Counts::default();
-        for status in self.tasks.get(host).into_iter().flat_map(HashMap::values) {
+        let tasks = self.numbers.get(host).map(|number| &self.tasks[*number]);
+        for status in tasks.into_iter().flat_map(HashMap::values) {
             counts.add(*status);
         }
         if let Some(status) = self.lost.get(host) {

@@ -14,6 +14,7 @@ use super::words::{Count, duration};
 use super::{Options, Page, Story, diff, recap};
 use crate::event::{Event, Outcome, Status};
 use crate::report::{Report, ends_host};
+use std::collections::HashMap;
 use std::time::Duration;
 use unicode_width::UnicodeWidthStr;
 
@@ -26,6 +27,8 @@ pub(super) struct AdhocStory {
     style: Style,
     check: bool,
     hosts: Vec<String>,
+    /// The columns of the longest name.
+    column: usize,
     failures: Failures,
     results: Vec<Same>,
 }
@@ -55,6 +58,7 @@ impl AdhocStory {
             style,
             check: false,
             hosts: Vec::new(),
+            column: 0,
             failures: Failures::new(style),
             results: Vec::new(),
         }
@@ -80,8 +84,7 @@ impl AdhocStory {
 
     /// For a pipe: each line with its host.
     fn lines(&self, host: &str, result: &Result, page: &mut Page) {
-        let width = self.hosts.iter().map(|host| host.width()).max();
-        let blanks = width.unwrap_or(0).saturating_sub(host.width());
+        let blanks = self.column.saturating_sub(host.width());
         let before = format!("{host}{}  ", " ".repeat(blanks));
         for line in escape::lines(&result.stdout).chain(result.diff.iter().map(|line| line.into()))
         {
@@ -249,6 +252,8 @@ impl Story for AdhocStory {
         match event {
             Event::RunStarted { hosts, check, .. } => {
                 self.hosts.clone_from(hosts);
+                let widths = hosts.iter().map(|host| host.width());
+                self.column = widths.max().unwrap_or(0);
                 self.check = *check;
             }
             Event::TaskFinished { host, outcome, .. } => self.finished(host, outcome, page),
@@ -285,7 +290,8 @@ impl Story for AdhocStory {
 
     fn finish(&mut self, report: &Report, page: &mut Page) {
         let mut results = std::mem::take(&mut self.results);
-        let order = |host: &String| self.hosts.iter().position(|known| known == host);
+        let order: HashMap<&String, usize> = self.hosts.iter().zip(0..).collect();
+        let order = |host: &String| order.get(host).copied();
         for same in &mut results {
             same.hosts.sort_by_key(order);
         }

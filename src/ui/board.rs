@@ -29,8 +29,8 @@ pub(super) struct Board {
 /// A play under way.
 pub(super) struct Bar {
     pub(super) name: String,
-    hosts: Vec<String>,
     tasks: usize,
+    /// How many tasks each host has behind it; `usize::MAX` when it left the play.
     behind: HashMap<String, usize>,
     failed: usize,
     pub(super) since: Instant,
@@ -53,21 +53,21 @@ pub(super) struct Busy {
 impl Bar {
     /// Tasks done and tasks in all, on all hosts together.
     pub(super) fn tasks(&self) -> (usize, usize) {
-        let behind = |host| self.behind.get(host).copied().unwrap_or(0).min(self.tasks);
-        let done = self.hosts.iter().map(behind).sum();
-        (done, self.hosts.len() * self.tasks)
+        let done = self.behind.values().map(|behind| *behind.min(&self.tasks));
+        (done.sum(), self.behind.len() * self.tasks)
     }
 
     /// Hosts that are through, hosts that left, and hosts in all.
     pub(super) fn hosts(&self) -> (usize, usize, usize) {
-        let through = |host: &&String| self.behind.get(*host).is_some_and(|n| *n >= self.tasks);
-        let done = self.hosts.iter().filter(through).count();
-        (done - self.failed.min(done), self.failed, self.hosts.len())
+        let through = |behind: &&usize| **behind >= self.tasks;
+        let done = self.behind.values().filter(through).count();
+        (done - self.failed.min(done), self.failed, self.behind.len())
     }
 
     fn done(&mut self, host: &str, behind: usize) {
-        let known = self.behind.entry(host.to_owned()).or_default();
-        *known = behind.max(*known);
+        if let Some(known) = self.behind.get_mut(host) {
+            *known = behind.max(*known);
+        }
     }
 }
 
@@ -82,9 +82,8 @@ impl Board {
             } => {
                 let bar = Bar {
                     name: escape::escape_str(name).into_owned(),
-                    hosts: hosts.clone(),
                     tasks: *tasks,
-                    behind: HashMap::new(),
+                    behind: hosts.iter().map(|host| (host.clone(), 0)).collect(),
                     failed: 0,
                     since: now,
                 };
@@ -246,13 +245,13 @@ impl Board {
 
 impl Bar {
     fn leave(&mut self, host: &str, status: Status) {
-        if !self.hosts.iter().any(|known| known == host) {
+        let Some(behind) = self.behind.get_mut(host) else {
             return;
-        }
-        if status != Status::Cancelled && self.behind.get(host) != Some(&usize::MAX) {
+        };
+        let left = std::mem::replace(behind, usize::MAX) == usize::MAX;
+        if status != Status::Cancelled && !left {
             self.failed += 1;
         }
-        self.behind.insert(host.to_owned(), usize::MAX);
     }
 }
 

@@ -31,6 +31,8 @@ pub struct Live {
     /// For what lasts, if that is not the terminal.
     out: Option<Sink>,
     canvas: Canvas,
+    /// The columns of the terminal when it was last looked at.
+    columns: usize,
     /// Lines that last and have not been written yet.
     lines: Vec<(To, String)>,
 }
@@ -60,6 +62,7 @@ impl Live {
             style: bars,
             clock,
             out: streams.out,
+            columns: streams.terminal.width().into(),
             canvas: Canvas::new(streams.terminal),
             lines: Vec::new(),
         }
@@ -67,8 +70,7 @@ impl Live {
 
     /// A page as wide as the terminal, or one for a log.
     fn page(&self) -> Page {
-        let (columns, _) = self.canvas.size();
-        Page::new(self.out.is_none().then_some(columns))
+        Page::new(self.out.is_none().then_some(self.columns))
     }
 
     /// Writes what lasts and has not been written, and the frame below it.
@@ -124,6 +126,7 @@ impl Renderer for Live {
     }
 
     fn tick(&mut self) {
+        (self.columns, _) = self.canvas.size();
         let mut page = self.page();
         self.story.tick(&mut page);
         self.lines.extend(page.lines);
@@ -136,6 +139,7 @@ impl Renderer for Live {
     }
 
     fn finish(&mut self, report: &Report) {
+        (self.columns, _) = self.canvas.size();
         let mut page = self.page();
         self.story.finish(report, &mut page);
         self.lines.extend(page.lines);

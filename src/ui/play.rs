@@ -7,7 +7,7 @@ use super::words::Count;
 use super::{Options, Page, Story, failure, recap};
 use crate::event::{Event, Outcome, Status, TaskId, common_name};
 use crate::report::{Report, STATUSES, ends_host, worse};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use unicode_width::UnicodeWidthStr;
 
 /// Ticks without news after which a part of a play's hosts is told.
@@ -24,14 +24,20 @@ pub(super) struct PlayStory {
     failures: failure::Failures,
 }
 
+/// Hosts by their numbers in the play, and so in its order.
+type Numbers = BTreeSet<usize>;
+
 /// A play under way.
 struct Play {
     hosts: Vec<String>,
+    numbers: HashMap<String, usize>,
     tasks_each: usize,
-    /// How many tasks each host has behind it; `usize::MAX` when it left the play.
-    behind: HashMap<String, usize>,
+    /// How many tasks each host has behind it, by its number; `usize::MAX` when it left the play. None: not begun.
+    behind: Vec<Option<usize>>,
+    /// How many hosts have so many tasks behind them.
+    crowds: BTreeMap<usize, usize>,
     tasks: BTreeMap<usize, Task>,
-    running: HashSet<String>,
+    running: HashSet<usize>,
     /// For how many ticks every host that has begun has been through, while others have not begun.
     quiet: u32,
     /// The hosts are told in parts.
@@ -42,9 +48,10 @@ struct Play {
 #[derive(Default)]
 struct Task {
     name: String,
-    hosts: Vec<(String, Status)>,
+    /// The hosts by their numbers, and so in their order.
+    hosts: BTreeMap<usize, Status>,
     /// Lines to show below the task, and the hosts that they are for.
-    notes: Vec<(Vec<String>, Vec<String>)>,
+    notes: Vec<(Vec<String>, Numbers)>,
 }
 
 impl PlayStory {
@@ -75,18 +82,7 @@ impl PlayStory {
         }
         self.first = false;
         page.out(format!("{name} ({count})"));
-        self.plays.insert(
-            play,
-            Play {
-                hosts: hosts.to_vec(),
-                tasks_each: tasks,
-                behind: HashMap::new(),
-                tasks: BTreeMap::new(),
-                running: HashSet::new(),
-                quiet: 0,
-                partly: false,
-            },
-        );
+        self.plays.insert(play, Play::new(hosts, tasks));
     }
 
     fn finished(&mut self, host: &str, task: &TaskId, outcome: &Outcome, page: &mut Page) {
@@ -97,21 +93,24 @@ impl PlayStory {
         let Some(play) = self.plays.get_mut(&task.play) else {
             return;
         };
+        let number = play.number(host);
         let known = play.tasks.entry(task.index).or_default();
         let name = escape_str(&task.name);
         known.name = match known.hosts.is_empty() {
             true => name.into_owned(),
             false => common_name(&known.name, &name),
         };
-        match known.hosts.iter_mut().find(|(name, _)| name == host) {
-            Some((_, status)) if task.item.is_some() => *status = worse(*status, outcome.status),
-            Some((_, status)) => *status = outcome.status,
-            None => known.hosts.push((host.to_owned(), outcome.status)),
-        }
+        let status = known.hosts.entry(number).or_insert(outcome.status);
+        *status = match task.item {
+            Some(_) => worse(*status, outcome.status),
+            None => outcome.status,
+        };
         for lines in notes {
             match known.notes.iter_mut().find(|(known, _)| *known == lines) {
-                Some((_, hosts)) => hosts.push(host.to_owned()),
-                None => known.notes.push((lines, vec![host.to_owned()])),
+                Some((_, hosts)) => {
+                    hosts.insert(number);
+                }
+                None => known.notes.push((lines, Numbers::from([number]))),
             }
         }
         let behind = match task.item {
@@ -155,8 +154,7 @@ impl PlayStory {
         let Some(known) = self.plays.get_mut(&play) else {
             return;
         };
-        let behind = |host| known.behind.get(host).copied().unwrap_or(0);
-        let slowest = known.hosts.iter().map(behind).min().unwrap_or(usize::MAX);
+        let slowest = known.crowds.keys().next().copied().unwrap_or(usize::MAX);
         let mut done = Vec::new();
         while let Some(entry) = known.tasks.first_entry() {
             if !all && *entry.key() >= slowest {
@@ -167,23 +165,18 @@ impl PlayStory {
         if done.is_empty() {
             return;
         }
-        let order: HashMap<&String, usize> = known.hosts.iter().zip(0..).collect();
         for task in &mut done {
-            task.hosts.sort_by_key(|(host, _)| order.get(host).copied());
-            for (_, hosts) in &mut task.notes {
-                hosts.sort_by_key(|host| order.get(host).copied());
-            }
-            let first = |hosts: &[String]| hosts.first().and_then(|host| order.get(host)).copied();
-            task.notes.sort_by_key(|(_, hosts)| first(hosts));
+            task.notes.sort_by_key(|(_, hosts)| hosts.first().copied());
         }
-        let partly = known.partly;
         self.failures.flush(page);
-        for task in done {
-            self.task(&task, partly, page);
+        if let Some(play) = self.plays.get(&play) {
+            for task in done {
+                self.task(play, &task, page);
+            }
         }
     }
 
-    fn task(&self, task: &Task, partly: bool, page: &mut Page) {
+    fn task(&self, play: &Play, task: &Task, page: &mut Page) {
         let column = match page.width {
             Some(width) => (width / 2).clamp(24, 60),
             None => 48,
@@ -199,12 +192,8 @@ impl PlayStory {
         let mut used = column.max(name.width() + 7);
         let mut groups = Vec::new();
         for status in STATUSES {
-            let hosts: Vec<&str> = task
-                .hosts
-                .iter()
-                .filter(|(_, known)| *known == status)
-                .map(|(host, _)| host.as_str())
-                .collect();
+            let hosts = task.hosts.iter().filter(|(_, known)| **known == status);
+            let hosts: Vec<&str> = hosts.map(|(number, _)| play.name(*number)).collect();
             if !hosts.is_empty() {
                 let text = format!("{} {}", word(status, self.check), hosts.len());
                 used += text.width() + 2;
@@ -213,7 +202,7 @@ impl PlayStory {
         }
         let named = |status: Status, hosts: &[&str]| {
             let quiet = matches!(status, Status::Ok | Status::Skipped);
-            partly || (hosts.len() < task.hosts.len() && !quiet)
+            play.partly || (hosts.len() < task.hosts.len() && !quiet)
         };
         let mut left = groups
             .iter()
@@ -239,19 +228,32 @@ impl PlayStory {
         }
         page.out(line);
         // A note for all hosts of this line, or for all of one status in it, needs no names.
-        let named = |hosts: &[String]| {
-            let same = |(_, _, known): &(Status, String, Vec<&str>)| *known == *hosts;
+        let named = |hosts: &Numbers| {
+            let same = |(_, _, known): &(Status, String, Vec<&str>)| {
+                known.len() == hosts.len()
+                    && hosts
+                        .iter()
+                        .map(|number| play.name(*number))
+                        .eq(known.iter().copied())
+            };
             hosts.len() < task.hosts.len() && !groups.iter().any(same)
         };
-        self.notes_below(task, named, page);
+        self.notes_below(play, task, named, page);
     }
 
-    fn notes_below(&self, task: &Task, named: impl Fn(&[String]) -> bool, page: &mut Page) {
+    fn notes_below(
+        &self,
+        play: &Play,
+        task: &Task,
+        named: impl Fn(&Numbers) -> bool,
+        page: &mut Page,
+    ) {
         let width = page.width;
-        let names = |hosts: &[String]| {
+        let names = |hosts: &Numbers| {
+            let hosts: Vec<&str> = hosts.iter().map(|number| play.name(*number)).collect();
             let names = match width {
-                Some(width) => fit(hosts, width / 2),
-                None => fold(hosts),
+                Some(width) => fit(&hosts, width / 2),
+                None => fold(&hosts),
             };
             match hosts.len() {
                 1 => names,
@@ -259,7 +261,7 @@ impl PlayStory {
             }
         };
         // A note of one line stands behind its hosts, in a column.
-        let short = |(lines, hosts): &&(Vec<String>, Vec<String>)| lines.len() == 1 && named(hosts);
+        let short = |(lines, hosts): &&(Vec<String>, Numbers)| lines.len() == 1 && named(hosts);
         let short = task.notes.iter().filter(short);
         let column = short.map(|(_, hosts)| names(hosts).width()).max();
         for (lines, hosts) in &task.notes {
@@ -284,15 +286,67 @@ impl PlayStory {
 }
 
 impl Play {
-    /// Notes how many tasks a host has behind it; that it has begun, if none.
+    fn new(hosts: &[String], tasks: usize) -> Self {
+        let mut play = Self {
+            hosts: Vec::with_capacity(hosts.len()),
+            numbers: HashMap::with_capacity(hosts.len()),
+            tasks_each: tasks,
+            behind: Vec::with_capacity(hosts.len()),
+            crowds: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            running: HashSet::new(),
+            quiet: 0,
+            partly: false,
+        };
+        for host in hosts {
+            play.number(host);
+        }
+        play
+    }
+
+    /// A host's number in the play; the next one for a host that the play did not name.
+    fn number(&mut self, host: &str) -> usize {
+        if let Some(number) = self.numbers.get(host) {
+            return *number;
+        }
+        let number = self.hosts.len();
+        self.hosts.push(host.to_owned());
+        self.numbers.insert(host.to_owned(), number);
+        self.behind.push(None);
+        *self.crowds.entry(0).or_default() += 1;
+        number
+    }
+
+    fn name(&self, number: usize) -> &str {
+        self.hosts.get(number).map_or("", String::as_str)
+    }
+
+    /// Notes how many tasks a host has behind it; that it has begun, if none. Hosts of other plays don't matter.
     fn done(&mut self, host: &str, behind: usize) {
-        if !self.hosts.iter().any(|known| known == host) {
+        let Some(&number) = self.numbers.get(host) else {
+            return;
+        };
+        self.quiet = 0;
+        self.running.remove(&number);
+        let known = self.behind[number].unwrap_or(0);
+        let now = behind.max(known);
+        self.behind[number] = Some(now);
+        if now == known {
             return;
         }
-        self.quiet = 0;
-        self.running.remove(host);
-        let known = self.behind.entry(host.to_owned()).or_default();
-        *known = behind.max(*known);
+        *self.crowds.entry(now).or_default() += 1;
+        if let Some(crowd) = self.crowds.get_mut(&known) {
+            *crowd -= 1;
+            if *crowd == 0 {
+                self.crowds.remove(&known);
+            }
+        }
+    }
+
+    /// Every host that has begun is through.
+    fn idle(&self) -> bool {
+        let mut begun = self.behind.iter().flatten();
+        self.running.is_empty() && begun.all(|behind| *behind >= self.tasks_each)
     }
 }
 
@@ -323,7 +377,8 @@ impl Story for PlayStory {
             Event::TaskStarted { host, task } => {
                 if let Some(play) = self.plays.get_mut(&task.play) {
                     play.done(host, task.index);
-                    play.running.insert(host.clone());
+                    let number = play.number(host);
+                    play.running.insert(number);
                 }
                 self.tell(task.play, false, page);
             }
@@ -374,9 +429,7 @@ impl Story for PlayStory {
         self.failures.flush(page);
         let mut quiet = Vec::new();
         for (index, play) in &mut self.plays {
-            let through = |behind: &usize| *behind >= play.tasks_each;
-            let idle = play.running.is_empty() && play.behind.values().all(through);
-            if !play.tasks.is_empty() && idle {
+            if !play.tasks.is_empty() && play.idle() {
                 play.quiet += 1;
                 if play.quiet > QUIET {
                     play.partly = true;

@@ -6,6 +6,7 @@ use super::style::{Style, Tone, tone, word};
 use super::words::{Count, List, duration};
 use crate::event::Status;
 use crate::report::{Counts, Report, STATUSES, ends_host};
+use std::collections::HashSet;
 
 /// So many hosts are few.
 const FEW: usize = 4;
@@ -78,9 +79,13 @@ fn table(report: &Report, style: Style, page: &mut Page) {
 
 /// `all but db[1-2]`, where a list of the rest would be long. The few are in other rows, with their full names.
 fn all_but(report: &Report, hosts: &[&str], room: usize) -> Option<String> {
+    if report.hosts().len() - hosts.len() > FEW {
+        return None;
+    }
+    let these: HashSet<&str> = hosts.iter().copied().collect();
     let all = report.hosts().iter().map(String::as_str);
-    let others: Vec<&str> = all.filter(|host| !hosts.contains(host)).collect();
-    if others.len() > FEW || fold(hosts).len() <= room.min(LONG) {
+    let others: Vec<&str> = all.filter(|host| !these.contains(host)).collect();
+    if fold(hosts).len() <= room.min(LONG) {
         return None;
     }
     let text = format!("all but {}", short(&others));

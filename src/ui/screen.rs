@@ -16,6 +16,9 @@ pub type Events = UnboundedSender<Moment>;
 /// How often a renderer may redraw what moves without events.
 const TICK: Duration = Duration::from_millis(100);
 
+/// So many events are shown before the time is looked at again.
+const BATCH: usize = 256;
+
 /// A renderer at work on its own thread.
 pub struct Screen {
     thread: thread::JoinHandle<Report>,
@@ -106,10 +109,7 @@ async fn show(
                 over = meanwhile(question.answered, &mut events, &mut news).await;
             }
             _ = ticks.tick() => renderer.tick(),
-            event = events.recv() => match event {
-                Some(event) => news.push(event),
-                None => over = true,
-            },
+            count = events.recv_many(&mut news, BATCH) => over = count == 0,
         }
         for moment in news {
             report.moment(&moment);
