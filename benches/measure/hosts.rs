@@ -18,7 +18,6 @@ pub fn measure() -> Vec<Table> {
             &servers.addresses[..hosts],
             &servers.host_key,
         );
-        let forks = hosts.to_string();
         let args = [
             "exec",
             "all",
@@ -26,8 +25,6 @@ pub fn measure() -> Vec<Table> {
             "hosts.toml",
             "-F",
             "ssh_config",
-            "-f",
-            &forks,
             "--",
             "uname",
         ];
