@@ -2,7 +2,7 @@
 
 use super::Answer;
 use super::options::{BecomeOptions, ConnectOptions, InventoryOptions, OutputOptions, RunOptions};
-use super::perform::{Manner, perform};
+use super::perform::{Keeping, Manner, perform};
 use super::prepare::{Request, prepare};
 use crate::diagnostic::{Problems, Source};
 use crate::document::Table;
@@ -20,7 +20,7 @@ pub(crate) struct AdhocOptions {
     #[command(flatten)]
     rights: BecomeOptions,
     #[command(flatten)]
-    connect: ConnectOptions,
+    pub connect: ConnectOptions,
     #[command(flatten)]
     output: OutputOptions,
 }
@@ -40,6 +40,7 @@ pub(super) fn run(
     task: Task,
     options: &AdhocOptions,
     nature: Nature,
+    keeping: &Keeping,
 ) -> Answer {
     let source = Source::new("the pattern", pattern);
     let play = Play {
@@ -77,6 +78,7 @@ pub(super) fn run(
         rights: &options.rights,
         output: &options.output,
         adhoc: nature.shows,
+        keeping,
     };
     perform(run, &manner)
 }

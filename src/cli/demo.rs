@@ -1,5 +1,6 @@
 //! `runner demo`: 26 throw-away SSH hosts inside this process, and a playbook on them, twice.
 
+use super::perform::Keeping;
 use super::{Answer, Cli, Command, Refusal, play, print};
 use crate::demo::server::Server;
 use crate::diagnostic::{Problem, Source};
@@ -156,7 +157,8 @@ fn once(folder: &Path, more: &[String]) -> Answer {
     let cli = Cli::try_parse_from(words.iter().chain(more))
         .map_err(|error| Problem::new(error.to_string().trim().to_string()))?;
     match cli.command {
-        Command::Play(options) => play::run(&options),
+        // Its hosts are gone with this process.
+        Command::Play(options) => play::run(&options, &Keeping::Off),
         _ => Ok(exit::DEFECT),
     }
 }

@@ -1,5 +1,6 @@
 //! `runner exec`: one command on many hosts.
 
+use super::perform::Keeping;
 use super::{Answer, adhoc};
 use crate::diagnostic::{Problem, Source};
 use crate::document::{Data, Entry, Node};
@@ -26,10 +27,10 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DURATION")]
     timeout: Option<String>,
     #[command(flatten)]
-    common: adhoc::AdhocOptions,
+    pub common: adhoc::AdhocOptions,
 }
 
-pub(super) fn run(options: &Options) -> Answer {
+pub(super) fn run(options: &Options, keeping: &Keeping) -> Answer {
     let (module, text, value) = match &options.shell {
         Some(text) => ("shell", text.clone(), Data::String(text.clone())),
         None => (
@@ -59,7 +60,7 @@ pub(super) fn run(options: &Options) -> Answer {
         shows: true,
         public: true,
     };
-    adhoc::run(&options.pattern, text, task, &options.common, nature)
+    adhoc::run(&options.pattern, text, task, &options.common, nature, keeping)
 }
 
 /// One word with blanks in it is split as a shell would split it; anything else is taken as it is.

@@ -2,8 +2,10 @@
 
 mod adhoc;
 mod completions;
+mod connections;
 mod demo;
 mod exec;
+mod front;
 pub mod inventory;
 mod modules;
 mod options;
@@ -15,12 +17,16 @@ mod prompt;
 mod signals;
 mod task;
 mod validate;
+mod worker;
 
 use crate::diagnostic::{Problem, Problems};
 use crate::exit;
 use crate::ui;
 use clap::{Parser, Subcommand};
+use perform::Keeping;
+use std::ffi::OsString;
 use std::io::Write;
+use worker::Worker;
 
 /// An agentless orchestration runner: an inventory, TOML playbooks, and SSH.
 #[derive(Debug, Parser)]
@@ -45,6 +51,8 @@ enum Command {
     Task(task::Options),
     /// Check that hosts can be reached and used
     Ping(ping::Options),
+    /// Show or close the connections that are kept for the next run
+    Connections(connections::Options),
     /// Show hosts, groups and variables
     Inventory(InventoryCommand),
     /// Check playbooks and inventory without connecting to anything
@@ -114,9 +122,31 @@ impl From<crate::inventory::SelectError> for Refusal {
 /// The exit code of a command, or why it was refused.
 pub(crate) type Answer = Result<u8, Refusal>;
 
+impl Command {
+    /// How connections are made, by a command that makes some.
+    fn connect(&self) -> Option<&options::ConnectOptions> {
+        match self {
+            Command::Play(options) => options.connect(),
+            Command::Exec(options) => Some(&options.common.connect),
+            Command::Task(options) => Some(&options.common.connect),
+            Command::Ping(options) => Some(&options.common.connect),
+            _ => None,
+        }
+    }
+}
+
 /// Runs the program on this process's arguments. Answers its exit code.
 pub fn main() -> u8 {
-    let cli = match Cli::try_parse() {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    match worker::summoned(&arguments) {
+        Some(Ok((arguments, worker))) => run(&arguments, Some(worker)),
+        Some(Err(_)) => worker::ORPHAN,
+        None => run(&arguments, None),
+    }
+}
+
+fn run(arguments: &[OsString], worker: Option<Worker>) -> u8 {
+    let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
             error.print().ok();
@@ -127,7 +157,16 @@ pub fn main() -> u8 {
             };
         }
     };
-    match dispatch(cli.command) {
+    let persist = cli.command.connect().map(|connect| connect.persist);
+    let keeping = match (worker, persist) {
+        (Some(worker), _) => Keeping::On(worker),
+        (None, Some(time)) if !time.is_zero() => match front::run(arguments) {
+            Ok(code) => return code,
+            Err(why) => Keeping::Failed(why),
+        },
+        _ => Keeping::Off,
+    };
+    match dispatch(cli.command, &keeping) {
         Ok(code) => code,
         Err(mut refusal) => {
             refusal.problems.sort();
@@ -140,12 +179,13 @@ pub fn main() -> u8 {
     }
 }
 
-fn dispatch(command: Command) -> Answer {
+fn dispatch(command: Command, keeping: &Keeping) -> Answer {
     match command {
-        Command::Play(options) => play::run(&options),
-        Command::Exec(options) => exec::run(&options),
-        Command::Task(options) => task::run(&options),
-        Command::Ping(options) => ping::run(&options),
+        Command::Play(options) => play::run(&options, keeping),
+        Command::Exec(options) => exec::run(&options, keeping),
+        Command::Task(options) => task::run(&options, keeping),
+        Command::Ping(options) => ping::run(&options, keeping),
+        Command::Connections(options) => connections::run(&options),
         Command::Inventory(options) => show_inventory(&options),
         Command::Validate(options) => validate::run(&options),
         Command::Demo(options) => demo::run(&options),

@@ -58,6 +58,9 @@ pub(crate) struct ConnectOptions {
     /// Accept the keys of hosts that are not known yet, and note them; a changed key is still refused
     #[arg(long)]
     pub accept_new_host_keys: bool,
+    /// Keep the connections for so long after the run, for the next one; 0 keeps none and uses none
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "60s", env = "RUNNER_PERSIST")]
+    pub persist: Duration,
     /// ssh_config file to use instead of ~/.ssh/config and /etc/ssh/ssh_config
     #[arg(short = 'F', long, value_name = "FILE")]
     pub ssh_config: Option<PathBuf>,

@@ -1,17 +1,23 @@
 //! Does a run: connects the engine, the transport, the screen and the signals.
 
 use super::options::{BecomeOptions, ConnectOptions, OutputOptions};
+use super::worker::Worker;
 use super::{Answer, Refusal, prompt, signals};
 use crate::diagnostic::{Problem, Problems};
 use crate::engine::{self, Run};
 use crate::exit;
 use crate::report::Report;
-use crate::transport::Routes;
+use crate::transport::kept::{Folder, Keeper, KeptTransport, Made};
 use crate::transport::local::LocalTransport;
 use crate::transport::ssh::config::SshConfig;
 use crate::transport::ssh::{SshOptions, SshTransport, settings};
+use crate::transport::{Routes, Transport};
 use crate::ui::{self, Screen};
-use std::sync::Arc;
+use std::fs::File;
+use std::io::Write;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 /// How a run reaches its hosts and what it shows.
@@ -21,11 +27,26 @@ pub(super) struct Manner<'a> {
     pub output: &'a OutputOptions,
     /// One command whose output is the result.
     pub adhoc: bool,
+    /// What becomes of the connections.
+    pub keeping: &'a Keeping,
+}
+
+/// Whether connections outlive the run.
+pub(super) enum Keeping {
+    /// Nobody asked for it.
+    Off,
+    /// It was asked for and is not possible, for this reason.
+    Failed(String),
+    /// This process can stay behind.
+    On(Worker),
 }
 
 /// Runs to the end, and answers the exit code of what happened.
 pub(super) fn perform(mut run: Run, manner: &Manner<'_>) -> Answer {
-    start_log(manner.output)?;
+    let log = start_log(manner.output)?;
+    if let Keeping::Failed(why) = manner.keeping {
+        tracing::debug!(%why, "connections are not kept");
+    }
     let options = ssh_options(&run, manner.connect)?;
     let shown = prompt::Passwords::ask(manner.connect.ask_pass, manner.rights.ask_become_pass)?;
     run.options.become_password = shown.become_password;
@@ -46,13 +67,23 @@ pub(super) fn perform(mut run: Run, manner: &Manner<'_>) -> Answer {
     };
     let (events, screen) = Screen::spawn(renderer, report).map_err(defect)?;
     let pause = screen.pause();
+    let ssh = SshTransport::new(SshOptions {
+        password: shown.password,
+        host_keys: prompt::host_keys(&pause),
+        prompt: prompt::passphrases(&pause),
+        ..options
+    });
+    let persist = manner.connect.persist;
+    let (ssh, kept): (Box<dyn Transport>, _) = match (manner.keeping, Folder::open()) {
+        (Keeping::On(worker), Ok(folder)) => {
+            let transport = KeptTransport::new(ssh, folder.clone(), persist);
+            let made = transport.made();
+            (Box::new(transport), Some((worker, folder, made)))
+        }
+        _ => (Box::new(ssh), None),
+    };
     let transport = Arc::new(Routes {
-        ssh: SshTransport::new(SshOptions {
-            password: shown.password,
-            host_keys: prompt::host_keys(&pause),
-            prompt: prompt::passphrases(&pause),
-            ..options
-        }),
+        ssh,
         local: LocalTransport,
     });
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -62,21 +93,63 @@ pub(super) fn perform(mut run: Run, manner: &Manner<'_>) -> Answer {
         .build()
         .map_err(defect)?;
     let (stop, stopped) = watch::channel(false);
+    let front = match manner.keeping {
+        Keeping::On(worker) => Some(worker.signals()),
+        _ => None,
+    };
     let modes = signals::Modes::save();
-    let saved = modes.clone();
-    runtime.block_on(async move {
-        let watching = tokio::spawn(signals::watch(stop, events.clone(), saved));
-        engine::run(run, transport, events, stopped).await;
+    let watch = signals::watch(stop, events.clone(), modes.clone(), front);
+    runtime.block_on(async {
+        let watching = tokio::spawn(watch);
+        engine::run(run, transport, events, stopped.clone()).await;
         watching.abort();
         watching.await.ok();
+        if let Some((_, _, made)) = &kept {
+            // Who stops a run wants it to be over.
+            made.settle(!*stopped.borrow()).await;
+        }
     });
     // Reads that nobody waits for any more must not hold up the end.
-    runtime.shutdown_background();
+    let staying = match kept.filter(|(_, _, made)| !made.is_empty()) {
+        Some(kept) => Some((runtime, kept)),
+        None => {
+            runtime.shutdown_background();
+            None
+        }
+    };
     let report = screen.join().map_err(defect);
     // A question that nobody has answered may have switched off the echo.
     modes.restore();
-    let report = report?;
-    Ok(report.exit_code())
+    let code = report?.exit_code();
+    if let Some((runtime, (worker, folder, made))) = staying {
+        log.close();
+        runtime.block_on(keep(worker, code, &folder, &made, persist));
+        runtime.shutdown_background();
+    }
+    Ok(code)
+}
+
+/// Lets the operator go, and stays with the connections as long as they are of use.
+async fn keep(worker: &Worker, code: u8, folder: &Folder, made: &Made, persist: Duration) {
+    // A run that can't leave its connections to the next one is no worse for it.
+    let (Ok(mut int), Ok(mut term), Ok(keeper)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+        Keeper::new(folder, made, persist),
+    ) else {
+        return;
+    };
+    if worker.leave(code).is_err() {
+        return;
+    }
+    keeper
+        .serve(async {
+            tokio::select! {
+                _ = int.recv() => {}
+                _ = term.recv() => {}
+            }
+        })
+        .await;
 }
 
 /// Reads the SSH configuration and checks it for every host, before anything is connected to.
@@ -110,11 +183,38 @@ fn raise_descriptors() {
     setrlimit(Resource::Nofile, raised).ok();
 }
 
-fn start_log(output: &OutputOptions) -> Result<(), Problem> {
+/// The file of `--log`. It is closed when the run is over, even if this process is not.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Option<File>>>);
+
+impl Log {
+    fn file(&self) -> MutexGuard<'_, Option<File>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn close(&self) {
+        self.file().take();
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match &mut *self.file() {
+            Some(file) => file.write(bytes),
+            None => Ok(bytes.len()),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file().as_mut().map_or(Ok(()), File::flush)
+    }
+}
+
+fn start_log(output: &OutputOptions) -> Result<Log, Problem> {
     let Some(path) = &output.log else {
-        return Ok(());
+        return Ok(Log::default());
     };
-    let file = std::fs::File::create(path).map_err(|error| {
+    let file = File::create(path).map_err(|error| {
         Problem::new(format!(
             "cannot write the log {}: {}",
             path.display(),
@@ -126,10 +226,13 @@ fn start_log(output: &OutputOptions) -> Result<(), Problem> {
     let filter = tracing_subscriber::EnvFilter::try_new(&level).map_err(|error| {
         Problem::new(format!("RUNNER_LOG: {error}")).help("for example RUNNER_LOG=runner=trace")
     })?;
+    let log = Log(Arc::new(Mutex::new(Some(file))));
+    let writer = log.clone();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(false)
-        .with_writer(std::sync::Mutex::new(file))
+        .with_writer(move || writer.clone())
         .try_init()
-        .map_err(|error| Problem::new(format!("cannot start the log: {error}")))
+        .map_err(|error| Problem::new(format!("cannot start the log: {error}")))?;
+    Ok(log)
 }

@@ -1,5 +1,6 @@
 //! `runner ping`: can the hosts be reached and used?
 
+use super::perform::Keeping;
 use super::{Answer, adhoc};
 use crate::diagnostic::Source;
 use crate::{document, playbook};
@@ -11,10 +12,10 @@ pub(crate) struct Options {
     #[arg(value_name = "PATTERN", default_value = "all")]
     pattern: String,
     #[command(flatten)]
-    common: adhoc::AdhocOptions,
+    pub common: adhoc::AdhocOptions,
 }
 
-pub(super) fn run(options: &Options) -> Answer {
+pub(super) fn run(options: &Options, keeping: &Keeping) -> Answer {
     let node = document::parse(&Source::new("ping", "ping = {}"))?;
     let task = playbook::one_task(&node)?;
     adhoc::run(
@@ -26,5 +27,6 @@ pub(super) fn run(options: &Options) -> Answer {
             shows: false,
             public: true,
         },
+        keeping,
     )
 }

@@ -1,7 +1,7 @@
 //! `runner play`: plays a playbook.
 
 use super::options::{BecomeOptions, ConnectOptions, InventoryOptions, OutputOptions, RunOptions};
-use super::perform::{Manner, perform};
+use super::perform::{Keeping, Manner, perform};
 use super::prepare::{Request, prepare};
 use super::{Answer, print};
 use crate::engine::{Run, Selection};
@@ -42,7 +42,14 @@ pub(crate) struct Options {
     output: OutputOptions,
 }
 
-pub(super) fn run(options: &Options) -> Answer {
+impl Options {
+    /// How connections are made, if they are.
+    pub(super) fn connect(&self) -> Option<&ConnectOptions> {
+        (!self.list_hosts && !self.list_tasks).then_some(&self.connect)
+    }
+}
+
+pub(super) fn run(options: &Options, keeping: &Keeping) -> Answer {
     let path = playbook::find(&options.playbook)?;
     let (playbook, problems) = playbook::load(&path);
     let run = prepare(Request {
@@ -66,6 +73,7 @@ pub(super) fn run(options: &Options) -> Answer {
         rights: &options.rights,
         output: &options.output,
         adhoc: false,
+        keeping,
     };
     perform(run, &manner)
 }

@@ -1,5 +1,9 @@
 //! Ctrl-C and its kin: the first asks for an orderly end, the second ends at once.
+//!
+//! With a front there are two processes that can be sent a signal. The terminal sends it to both, and that is one
+//! signal; `kill` sends it to one of them. So each process's are counted, and the larger count is the true one.
 
+use super::worker::Told;
 use crate::event::Event;
 use crate::exit;
 use crate::ui::Events;
@@ -29,15 +33,16 @@ impl Modes {
 }
 
 /// Turns the first signal into a stop of the run. Never comes back from the second.
-pub(super) async fn watch(stop: watch::Sender<bool>, events: Events, modes: Modes) {
-    let (Ok(mut int), Ok(mut term), Ok(mut hup)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-        signal(SignalKind::hangup()),
-    ) else {
+pub(super) async fn watch(
+    stop: watch::Sender<bool>,
+    events: Events,
+    modes: Modes,
+    front: Option<watch::Receiver<Told>>,
+) {
+    let Ok(mut signals) = Signals::new(front) else {
         return;
     };
-    let name = next(&mut int, &mut term, &mut hup).await;
+    let name = signals.next().await;
     events
         .send(
             Event::Interrupted {
@@ -48,7 +53,7 @@ pub(super) async fn watch(stop: watch::Sender<bool>, events: Events, modes: Mode
         .ok();
     stop.send(true).ok();
     drop(events);
-    let name = next(&mut int, &mut term, &mut hup).await;
+    let name = signals.next().await;
     modes.restore();
     // The bars stay where they are, and the cursor, which is never hidden, is on the last of them.
     let last =
@@ -57,10 +62,63 @@ pub(super) async fn watch(stop: watch::Sender<bool>, events: Events, modes: Mode
     std::process::exit(i32::from(exit::signal(name)));
 }
 
-async fn next(int: &mut Signal, term: &mut Signal, hup: &mut Signal) -> &'static str {
-    tokio::select! {
-        _ = int.recv() => "INT",
-        _ = term.recv() => "TERM",
-        _ = hup.recv() => "HUP",
+/// The signals of this process and of its front.
+struct Signals {
+    int: Signal,
+    term: Signal,
+    hup: Signal,
+    front: Option<watch::Receiver<Told>>,
+    own: Told,
+    told: Told,
+}
+
+impl Signals {
+    fn new(front: Option<watch::Receiver<Told>>) -> std::io::Result<Self> {
+        Ok(Self {
+            int: signal(SignalKind::interrupt())?,
+            term: signal(SignalKind::terminate())?,
+            hup: signal(SignalKind::hangup())?,
+            front,
+            own: Told::default(),
+            told: Told::default(),
+        })
     }
+
+    /// Waits for a signal that is not the other half of one that was there already.
+    async fn next(&mut self) -> &'static str {
+        loop {
+            let before = total(&self.own, &self.told);
+            let front = async {
+                if let Some(front) = &mut self.front
+                    && front.changed().await.is_ok()
+                {
+                    return *front.borrow_and_update();
+                }
+                std::future::pending().await
+            };
+            tokio::select! {
+                _ = self.int.recv() => self.own.int += 1,
+                _ = self.term.recv() => self.own.term += 1,
+                _ = self.hup.recv() => self.own.hup += 1,
+                told = front => self.told = told,
+            }
+            let after = total(&self.own, &self.told);
+            let name = ["INT", "TERM", "HUP"]
+                .into_iter()
+                .zip(after.into_iter().zip(before))
+                .find(|(_, (after, before))| after > before);
+            if let Some((name, _)) = name {
+                return name;
+            }
+        }
+    }
+}
+
+/// How many signals of each kind there were in truth.
+fn total(own: &Told, told: &Told) -> [u32; 3] {
+    [
+        own.int.max(told.int),
+        own.term.max(told.term),
+        own.hup.max(told.hup),
+    ]
 }

@@ -1,5 +1,6 @@
 //! `runner task`: one module on many hosts.
 
+use super::perform::Keeping;
 use super::{Answer, adhoc};
 use crate::diagnostic::Source;
 use crate::{document, playbook};
@@ -18,10 +19,10 @@ pub(crate) struct Options {
     #[arg(value_name = "TOML", required = true)]
     task: Vec<String>,
     #[command(flatten)]
-    common: adhoc::AdhocOptions,
+    pub common: adhoc::AdhocOptions,
 }
 
-pub(super) fn run(options: &Options) -> Answer {
+pub(super) fn run(options: &Options, keeping: &Keeping) -> Answer {
     let text = options.task.join("\n");
     let node = document::parse(&Source::new("the task", text))?;
     let task = playbook::one_task(&node)?;
@@ -31,5 +32,5 @@ pub(super) fn run(options: &Options) -> Answer {
         shows,
         public: false,
     };
-    adhoc::run(&options.pattern, name, task, &options.common, nature)
+    adhoc::run(&options.pattern, name, task, &options.common, nature, keeping)
 }

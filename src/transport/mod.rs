@@ -1,10 +1,11 @@
 //! How commands reach a host: the traits, and their three implementations.
 //!
 //! A transport connects; a connection starts commands; a command has an input and an output. Nothing
-//! here knows of tasks or modules. [`ssh`] is the real one, [`local`] runs on this machine, and [`fake`]
-//! answers from a script, for tests.
+//! here knows of tasks or modules. [`ssh`] is the real one, [`kept`] gives its connections a life beyond the run,
+//! [`local`] runs on this machine, and [`fake`] answers from a script, for tests.
 
 pub mod fake;
+pub mod kept;
 pub mod local;
 mod route;
 pub mod ssh;

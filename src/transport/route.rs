@@ -1,7 +1,6 @@
 //! Which transport a host takes: SSH, or none at all for this machine.
 
 use super::local::LocalTransport;
-use super::ssh::SshTransport;
 use super::{ConnectError, Connection, Transport};
 use crate::inventory::Host;
 use async_trait::async_trait;
@@ -10,7 +9,7 @@ use std::sync::Arc;
 /// Every transport of a run.
 pub struct Routes {
     /// For hosts elsewhere.
-    pub ssh: SshTransport,
+    pub ssh: Box<dyn Transport>,
     /// For `transport = "local"`.
     pub local: LocalTransport,
 }

@@ -7,11 +7,11 @@ use super::host_key::{HostKeys, Ticket};
 use super::settings::Target;
 use crate::transport::ConnectError;
 use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
-use russh::keys::PublicKeyOrCertificate;
+use russh::keys::{PublicKey, PublicKeyOrCertificate};
 use russh::{Channel, ChannelId};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::watch;
 
 /// Banners are text before the login; a server that sends more of them than this wants to keep us busy.
@@ -25,6 +25,8 @@ pub(super) struct Shared {
     ended: watch::Sender<Option<String>>,
     /// We are about to close the connection ourselves.
     closing: AtomicBool,
+    /// The key that the server has shown and that was trusted.
+    pub(super) host_key: OnceLock<PublicKey>,
     /// Set to true when the server has closed the channel.
     channels: Mutex<HashMap<ChannelId, watch::Sender<bool>>>,
     flow: Arc<Flow>,
@@ -35,6 +37,7 @@ impl Shared {
         Arc::new(Self {
             ended: watch::Sender::new(None),
             closing: AtomicBool::new(false),
+            host_key: OnceLock::new(),
             channels: Mutex::new(HashMap::new()),
             flow: Arc::default(),
         })
@@ -144,7 +147,10 @@ impl Handler for Client {
             .check(&self.target, key, &self.deadline)
             .await;
         self.ticket = None;
-        judged.map(|()| true).map_err(HandshakeError::Refused)
+        judged.map_err(HandshakeError::Refused)?;
+        // A later key exchange can only show the same key again.
+        let first = self.shared.host_key.get_or_init(|| key.clone());
+        Ok(first.key_data() == key.key_data())
     }
 
     async fn auth_banner(&mut self, banner: &str, _: &mut Session) -> Result<(), Self::Error> {

@@ -172,6 +172,21 @@ impl HostKeys {
         }
     }
 
+    /// Whether a key that was trusted by another run would be trusted by this one, without a word to anybody.
+    ///
+    /// `accept-new` is no exception: the other run has noted the key, so it is known, unless somebody took it out
+    /// again. Only with `no`, where any key will do, it need not be known.
+    pub(super) fn trusts(&self, target: &Target, key: &PublicKey) -> bool {
+        let Ok(known) = self.known(target) else {
+            return false;
+        };
+        match known.verdict(&target.host_key_name, target.host_key_port, key) {
+            Verdict::Known { .. } => true,
+            Verdict::Changed { .. } | Verdict::Revoked { .. } => false,
+            Verdict::Unknown => target.strict_host_key_checking == StrictHostKeyChecking::No,
+        }
+    }
+
     /// Adds the key to the first known_hosts file.
     fn note(&self, target: &Target, key: &PublicKey) -> Result<(), ConnectError> {
         let Some(file) = target.user_known_hosts_files.first() else {

@@ -24,15 +24,16 @@ mod stream;
 
 use self::config::SshConfig;
 use self::connect::{Connector, Jumps};
-use self::session::SshConnection;
 use self::settings::Target;
 use crate::inventory::{ConnectionSettings, Host};
 use crate::transport::{ConnectError, Connection, Transport};
 use async_trait::async_trait;
+use russh::keys::PublicKey;
 use std::fmt;
 use std::sync::Arc;
 
 pub use host_key::{HostKeyPrompt, NewKey};
+pub(crate) use session::SshConnection;
 pub use keys::Prompt;
 
 /// What the command line says about connections, and how to ask the operator.
@@ -88,6 +89,11 @@ impl SshTransport {
     ///
     /// The phase, the cause and the way out.
     pub async fn connect_to(&self, target: Target) -> Result<Arc<dyn Connection>, ConnectError> {
+        Ok(self.log_in(target).await?)
+    }
+
+    /// The same, as a connection that can be kept.
+    pub(crate) async fn log_in(&self, target: Target) -> Result<Arc<SshConnection>, ConnectError> {
         let target = Arc::new(target);
         let made = self.connector.establish(&target, &target.jumps).await?;
         Ok(Arc::new(SshConnection::new(
@@ -97,16 +103,25 @@ impl SshTransport {
             target.connect_timeout,
         )))
     }
+
+    /// Where a host is and how to log in there.
+    pub(crate) fn target(&self, host: &Host) -> Result<Target, ConnectError> {
+        settings::resolve(host, &self.settings, &self.config).map_err(|problem| {
+            let mut error = ConnectError::unreachable(problem.message);
+            error.help = problem.help;
+            error
+        })
+    }
+
+    /// Whether a key that a host has proven to another run is one that this run would trust unasked.
+    pub(crate) fn trusts(&self, target: &Target, key: &PublicKey) -> bool {
+        self.connector.host_keys.trusts(target, key)
+    }
 }
 
 #[async_trait]
 impl Transport for SshTransport {
     async fn connect(&self, host: &Host) -> Result<Arc<dyn Connection>, ConnectError> {
-        let target = settings::resolve(host, &self.settings, &self.config).map_err(|problem| {
-            let mut error = ConnectError::unreachable(problem.message);
-            error.help = problem.help;
-            error
-        })?;
-        self.connect_to(target).await
+        self.connect_to(self.target(host)?).await
     }
 }

@@ -6,6 +6,7 @@ use super::pool::Pool;
 use crate::transport::{Connection, Process, StartError};
 use async_trait::async_trait;
 use russh::client::Handle;
+use russh::keys::PublicKey;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelStream, Disconnect};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use std::time::Duration;
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// A connection to one host over SSH.
-pub(super) struct SshConnection {
+pub(crate) struct SshConnection {
     handle: Arc<Handle<Client>>,
     shared: Arc<Shared>,
     pool: Arc<Pool>,
@@ -87,6 +88,27 @@ impl SshConnection {
             pool,
             _jump: jump,
         }
+    }
+
+    /// Waits for the end of the connection.
+    pub(crate) async fn ended(&self) {
+        self.shared.ended().await;
+    }
+
+    /// Whether the connection has not ended as far as is known.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.shared.why().is_none()
+    }
+
+    /// Asks the server for a sign of life.
+    pub(crate) async fn ping(&self, patience: Duration) -> bool {
+        let asked = tokio::time::timeout(patience, self.handle.send_ping()).await;
+        matches!(asked, Ok(Ok(()))) && self.is_alive()
+    }
+
+    /// The public key that the server has proven to have.
+    pub(crate) fn host_key(&self) -> Option<&PublicKey> {
+        self.shared.host_key.get()
     }
 }
 
