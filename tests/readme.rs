@@ -185,6 +185,7 @@ fn the_tutorial_works_as_it_is_written() {
                 .env("PATH", &path)
                 .env("LC_ALL", "C")
                 .env_remove("RUNNER_INVENTORY")
+                .env("RUNNER_PERSIST", "0")
                 .output()
                 .unwrap();
             let text = String::from_utf8(output.stdout).unwrap();

@@ -115,7 +115,17 @@ fn table(all: &[Listed]) -> String {
     if all.is_empty() {
         return "no connections are kept\n".to_string();
     }
-    let mut rows = vec![["host", "login", "open for", "idle for", "closed in", "process"].map(str::to_string)];
+    let mut rows = vec![
+        [
+            "host",
+            "login",
+            "open for",
+            "idle for",
+            "closed in",
+            "process",
+        ]
+        .map(str::to_string),
+    ];
     for listed in all {
         let free = |time| match listed.runs {
             0 => duration(time),
@@ -133,7 +143,12 @@ fn table(all: &[Listed]) -> String {
             listed.pid.to_string(),
         ]);
     }
-    let width = |column: usize| rows.iter().map(|row| row[column].width()).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter()
+            .map(|row| row[column].width())
+            .max()
+            .unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
     let mut text = String::new();
     for row in &rows {

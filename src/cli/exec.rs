@@ -60,7 +60,14 @@ pub(super) fn run(options: &Options, keeping: &Keeping) -> Answer {
         shows: true,
         public: true,
     };
-    adhoc::run(&options.pattern, text, task, &options.common, nature, keeping)
+    adhoc::run(
+        &options.pattern,
+        text,
+        task,
+        &options.common,
+        nature,
+        keeping,
+    )
 }
 
 /// One word with blanks in it is split as a shell would split it; anything else is taken as it is.

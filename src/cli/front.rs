@@ -92,7 +92,9 @@ async fn meet(socket: &Socket, worker: Option<u32>) -> io::Result<UnixStream> {
         stream.read_exact(&mut greeting).await?;
         return match greeting == GREETING {
             true => Ok(stream),
-            false => Err(io::Error::other("the program was replaced by another version")),
+            false => Err(io::Error::other(
+                "the program was replaced by another version",
+            )),
         };
     }
 }

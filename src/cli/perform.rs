@@ -74,13 +74,17 @@ pub(super) fn perform(mut run: Run, manner: &Manner<'_>) -> Answer {
         ..options
     });
     let persist = manner.connect.persist;
-    let (ssh, kept): (Box<dyn Transport>, _) = match (manner.keeping, Folder::open()) {
-        (Keeping::On(worker), Ok(folder)) => {
+    let staying = match manner.keeping {
+        Keeping::On(worker) => Folder::open().ok().map(|folder| (worker, folder)),
+        _ => None,
+    };
+    let (ssh, kept): (Box<dyn Transport>, _) = match staying {
+        Some((worker, folder)) => {
             let transport = KeptTransport::new(ssh, folder.clone(), persist);
             let made = transport.made();
             (Box::new(transport), Some((worker, folder, made)))
         }
-        _ => (Box::new(ssh), None),
+        None => (Box::new(ssh), None),
     };
     let transport = Arc::new(Routes {
         ssh,

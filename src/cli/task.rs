@@ -32,5 +32,12 @@ pub(super) fn run(options: &Options, keeping: &Keeping) -> Answer {
         shows,
         public: false,
     };
-    adhoc::run(&options.pattern, name, task, &options.common, nature, keeping)
+    adhoc::run(
+        &options.pattern,
+        name,
+        task,
+        &options.common,
+        nature,
+        keeping,
+    )
 }

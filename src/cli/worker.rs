@@ -24,6 +24,8 @@ pub(super) struct Told {
 pub(super) struct Worker {
     front: UnixStream,
     state: Arc<State>,
+    /// Descriptors that whoever started us has left open, such as a lock's or a pipe's.
+    inherited: Vec<i32>,
 }
 
 struct State {
@@ -47,6 +49,7 @@ pub(super) fn summoned(arguments: &[OsString]) -> Option<io::Result<(Vec<OsStrin
 }
 
 fn report(path: &Path) -> io::Result<(Vec<OsString>, Worker)> {
+    let inherited = inherited();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -70,7 +73,25 @@ fn report(path: &Path) -> io::Result<(Vec<OsString>, Worker)> {
     std::thread::Builder::new()
         .name("front".to_owned())
         .spawn(move || listen(listening, &shared))?;
-    Ok((unpacked(&text), Worker { front, state }))
+    let worker = Worker {
+        front,
+        state,
+        inherited,
+    };
+    Ok((unpacked(&text), worker))
+}
+
+/// The open descriptors beside the standard ones, in a process that has opened none itself.
+fn inherited() -> Vec<i32> {
+    let Ok(entries) = std::fs::read_dir("/dev/fd") else {
+        return Vec::new();
+    };
+    let names = entries.flatten().map(|entry| entry.file_name());
+    let numbers = names.filter_map(|name| name.to_str()?.parse().ok());
+    let mut open: Vec<i32> = numbers.filter(|number| *number > 2).collect();
+    // One was that of the listing itself.
+    open.retain(|number| std::fs::symlink_metadata(format!("/dev/fd/{number}")).is_ok());
+    open
 }
 
 /// Hears of the front's signals, and of its end.
@@ -124,6 +145,9 @@ impl Worker {
         rustix::stdio::dup2_stdin(&null)?;
         rustix::stdio::dup2_stdout(&null)?;
         rustix::stdio::dup2_stderr(&null)?;
+        for number in &self.inherited {
+            nix::unistd::close(*number).ok();
+        }
         setsid()?;
         std::env::set_current_dir("/")?;
         self.state.left.store(true, Ordering::SeqCst);

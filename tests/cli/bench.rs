@@ -84,6 +84,8 @@ impl Bench {
             .env_clear()
             .env("HOME", self.root())
             .env("PATH", std::env::var_os("PATH").unwrap())
+            // No process stays behind unless a test wants it.
+            .env("RUNNER_PERSIST", "0")
             .stdin(Stdio::null());
         command
     }

@@ -13,7 +13,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// A folder with playbook and inventory, and the server that the inventory names.
 pub struct Site {
     pub bench: Bench,
-    sshd: Sshd,
+    pub sshd: Sshd,
 }
 
 impl Site {

@@ -3,9 +3,7 @@
 use super::Folder;
 use super::folder::connect;
 use super::wire::{Answer, Ask, Frame, Listed, PIECE, Receiver, Sender, open};
-use crate::transport::{
-    Chunk, Connection, Ending, Input, Lost, Output, Process, StartError,
-};
+use crate::transport::{Chunk, Connection, Ending, Input, Lost, Output, Process, StartError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::collections::HashMap;
@@ -51,7 +49,8 @@ impl Keepers {
             .found
             .get_or_init(async || {
                 let all = everything(&self.folder).await;
-                let named = |(path, listed): (PathBuf, Listed)| (listed.key.clone(), (path, listed));
+                let named =
+                    |(path, listed): (PathBuf, Listed)| (listed.key.clone(), (path, listed));
                 all.into_iter().map(named).collect()
             })
             .await;
@@ -143,7 +142,9 @@ pub async fn list(folder: &Folder) -> Vec<Listed> {
     let mut all: Vec<Listed> = (everything(folder).await.into_iter())
         .map(|(_, listed)| listed)
         .collect();
-    all.sort_by(|a, b| (&a.host, &a.address, a.port, a.pid).cmp(&(&b.host, &b.address, b.port, b.pid)));
+    all.sort_by(|a, b| {
+        (&a.host, &a.address, a.port, a.pid).cmp(&(&b.host, &b.address, b.port, b.pid))
+    });
     all
 }
 
@@ -221,7 +222,8 @@ impl KeptInput {
 impl Input for KeptInput {
     async fn write(&mut self, bytes: &[u8]) -> Result<(), Lost> {
         for piece in bytes.chunks(PIECE) {
-            self.send(Frame::Input(Bytes::copy_from_slice(piece))).await?;
+            self.send(Frame::Input(Bytes::copy_from_slice(piece)))
+                .await?;
         }
         Ok(())
     }

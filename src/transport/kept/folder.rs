@@ -216,6 +216,9 @@ mod tests {
         asking.unwrap();
         answering.unwrap();
         drop(socket);
-        assert_eq!(std::fs::read_dir(place.path().join("new")).unwrap().count(), 0);
+        assert_eq!(
+            std::fs::read_dir(place.path().join("new")).unwrap().count(),
+            0
+        );
     }
 }

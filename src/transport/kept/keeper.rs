@@ -24,7 +24,7 @@ const FRESH: Duration = Duration::from_secs(1);
 const STALLED: Duration = Duration::from_millis(250);
 
 /// Output that nobody takes holds up the whole connection. After so long it is given up if others want to use it.
-const UNREAD: Duration = Duration::from_secs(30);
+const UNREAD: Duration = Duration::from_secs(10);
 
 /// How long to wait when a client can't be accepted, most likely for want of descriptors.
 const PAUSE: Duration = Duration::from_millis(50);

@@ -11,9 +11,9 @@ mod keeper;
 mod wire;
 
 use self::client::Keepers;
+use super::ssh::SshConnection;
 use super::ssh::SshTransport;
 use super::ssh::settings::Target;
-use super::ssh::SshConnection;
 use super::{ConnectError, Connection, Process, StartError, Transport};
 use crate::inventory::Host;
 use async_trait::async_trait;
@@ -70,7 +70,11 @@ impl Transport for KeptTransport {
                 .is_ok_and(|host_key| self.ssh.trusts(&target, &host_key))
         };
         let timeout = target.connect_timeout;
-        if let Some(kept) = self.keepers.attach(&key, trusts, self.persist, timeout).await {
+        if let Some(kept) = self
+            .keepers
+            .attach(&key, trusts, self.persist, timeout)
+            .await
+        {
             tracing::debug!(host = %host.name, "on a kept connection");
             return Ok(Arc::new(kept));
         }

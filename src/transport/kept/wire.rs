@@ -199,7 +199,9 @@ impl Receiver {
         loop {
             match Frame::decode(&mut self.buffer)? {
                 Some(Frame::Hello(PROTOCOL)) if !self.greeted => self.greeted = true,
-                Some(_) if !self.greeted => return Err(garbage("the other end is another version")),
+                Some(_) if !self.greeted => {
+                    return Err(garbage("the other end is another version"));
+                }
                 Some(frame) => return Ok(Some(frame)),
                 None => {
                     self.buffer.reserve(PIECE + HEAD);

@@ -33,8 +33,8 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use host_key::{HostKeyPrompt, NewKey};
-pub(crate) use session::SshConnection;
 pub use keys::Prompt;
+pub(crate) use session::SshConnection;
 
 /// What the command line says about connections, and how to ask the operator.
 #[derive(Default, Clone)]
