@@ -58,8 +58,9 @@ pub(crate) struct ConnectOptions {
     /// Accept the keys of hosts that are not known yet, and note them; a changed key is still refused
     #[arg(long)]
     pub accept_new_host_keys: bool,
-    /// Keep the connections for so long after the run, for the next one; 0 keeps none and uses none
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "60s", env = "RUNNER_PERSIST")]
+    /// Keep the connections for so long after the run, for the next one; 0 keeps none and uses none. RUNNER_PERSIST
+    /// sets another default
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = persist())]
     pub persist: Duration,
     /// ssh_config file to use instead of ~/.ssh/config and /etc/ssh/ssh_config
     #[arg(short = 'F', long, value_name = "FILE")]
@@ -146,6 +147,14 @@ pub(crate) struct OutputOptions {
     /// Write a trace of what the runner does to a file; RUNNER_LOG sets the level
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,
+}
+
+/// How long connections are kept unless an option says otherwise. Not an `env` of the option: with one, every usage
+/// line names the option as if it were required.
+fn persist() -> String {
+    let set = std::env::var("RUNNER_PERSIST").ok();
+    set.filter(|text| !text.is_empty())
+        .unwrap_or_else(|| "60s".to_string())
 }
 
 /// Reads a duration option: `500ms`, `30s`, `5m`.

@@ -14,7 +14,7 @@ fn a_stale_socket_is_passed_over_and_removed() {
     kept.says(&[], "first");
     let keeper = kept.keeper();
     signal("KILL", &keeper);
-    gone("the keeper is gone", &[keeper.clone()]);
+    gone("the keeper is gone", std::slice::from_ref(&keeper));
     assert_eq!(kept.keeper(), keeper, "its socket is still there");
     kept.says(&[], "second");
     assert_ne!(kept.keeper(), keeper);
