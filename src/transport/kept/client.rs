@@ -211,7 +211,7 @@ impl Connection for KeptConnection {
 struct KeptInput(Arc<Mutex<Sender>>);
 
 impl KeptInput {
-    async fn send(&self, frame: Frame) -> Result<(), Lost> {
+    async fn put(&self, frame: Frame) -> Result<(), Lost> {
         let mut sender = self.0.lock().await;
         // The keeper hangs up when the command has ended as well as when the connection is gone; the output knows.
         (sender.send(&frame).await).map_err(|_| Lost("the command closed its input".into()))
@@ -222,14 +222,22 @@ impl KeptInput {
 impl Input for KeptInput {
     async fn write(&mut self, bytes: &[u8]) -> Result<(), Lost> {
         for piece in bytes.chunks(PIECE) {
-            self.send(Frame::Input(Bytes::copy_from_slice(piece)))
+            self.put(Frame::Input(Bytes::copy_from_slice(piece)))
                 .await?;
         }
         Ok(())
     }
 
+    async fn send(&mut self, mut bytes: Bytes) -> Result<(), Lost> {
+        while !bytes.is_empty() {
+            let piece = bytes.split_to(PIECE.min(bytes.len()));
+            self.put(Frame::Input(piece)).await?;
+        }
+        Ok(())
+    }
+
     async fn end(&mut self) -> Result<(), Lost> {
-        self.send(Frame::InputEnd).await
+        self.put(Frame::InputEnd).await
     }
 }
 

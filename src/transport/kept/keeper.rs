@@ -367,7 +367,7 @@ async fn join(entry: &Arc<Entry>, process: Process, mut receiver: Receiver, mut 
             }
             tokio::select! {
                 // A command that takes no more input has the rest thrown away; its output says how it ends.
-                _ = input.write(&bytes) => {}
+                _ = input.send(bytes) => {}
                 () = receiver.hung_up() => return,
             }
         }
