@@ -7,7 +7,7 @@ pub const INLINE_LIMIT: usize = 64 * 1024;
 ///
 /// `rn_limit SECONDS COMMAND...` ends a program after a time, where the host has `timeout`.
 ///
-/// `rn_sum FILE` prints the SHA-256 of a file in hex. Code 127: the host has no tool for it.
+/// `rn_sum FILE [large]` prints the SHA-256 of a file in hex. Code 127: the host has no tool for it.
 ///
 /// `rn_stat PATH [-L]` prints one line of fields parted by tabs: kind, mode, uid, gid, size, mtime, user, group. The kind is
 /// `file`, `directory`, `link`, `other`, `missing` or `denied`; the last two stand alone. With `-L` a link is followed.
@@ -16,13 +16,28 @@ pub const PRELUDE: &str = r#"rn_limit() {
   if timeout 1 true 2>/dev/null; then timeout "$rn_seconds" "$@"; else "$@"; fi
 }
 rn_sum() {
+  case "$rn_sums" in *"  $1
+"*) rn_s=${rn_sums%%"  $1
+"*}; printf '%s\n' "${rn_s##*
+}"; return ;; esac
   # openssl takes longer to start and is several times faster, since it uses what the processor offers for this.
-  if [ -f "$1" ] && [ "$(wc -c <"$1")" -gt 4194304 ] && rn_s=$(openssl dgst -sha256 -r <"$1" 2>/dev/null); then set -- "$rn_s"
+  if [ "$2" ] && rn_s=$(openssl dgst -sha256 -r <"$1" 2>/dev/null); then set -- "$rn_s"
   elif command -v sha256sum >/dev/null 2>&1; then set -- "$(sha256sum <"$1")"
   elif command -v openssl >/dev/null 2>&1; then set -- "$(openssl dgst -sha256 -r <"$1")"
   elif command -v shasum >/dev/null 2>&1; then set -- "$(shasum -a 256 <"$1")"
   else echo "this host has no tool for SHA-256 (sha256sum, openssl or shasum)" >&2; return 127; fi
   [ -n "$1" ] && printf '%s\n' "${1%% *}"
+}
+# One process looks at everything that the questions of a message are about. What it cannot tell is asked again.
+rn_gather() {
+  rn_t='	'
+  rn_stats="$rn_stats
+$(f=$1; shift; LC_ALL=C stat $f -c "$f$rn_t%n$rn_t%a$rn_t%u$rn_t%g$rn_t%s$rn_t%Y$rn_t%U$rn_t%G" -- "$@" 2>/dev/null)
+"
+}
+rn_digest() {
+  rn_sums="$(sha256sum -- "$@" 2>/dev/null)
+"
 }
 rn_stat() {
   rn_t='	'
@@ -38,6 +53,10 @@ rn_stat() {
     done
     echo "$rn_k"; return 0
   fi
+  case "$rn_stats" in *"
+$2$rn_t$1$rn_t"*) rn_s=${rn_stats#*"
+$2$rn_t$1$rn_t"}; printf '%s\n' "$rn_k$rn_t${rn_s%%
+*}"; return ;; esac
   printf '%s' "$rn_k$rn_t"
   LC_ALL=C stat $2 -c "%a$rn_t%u$rn_t%g$rn_t%s$rn_t%Y$rn_t%U$rn_t%G" -- "$1" 2>/dev/null ||
     LC_ALL=C stat $2 -f "%Mp%Lp$rn_t%u$rn_t%g$rn_t%z$rn_t%m$rn_t%Su$rn_t%Sg" -- "$1" 2>/dev/null ||

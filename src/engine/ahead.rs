@@ -75,7 +75,9 @@ impl<'a> Look<'a> {
         for (position, turn) in turns.iter().enumerate().skip(from) {
             let Some(module) = &turn.module else { continue };
             if let Some(question) = self.host.question(task, &self.work.play, turn) {
-                self.ask(task, turn, question);
+                if !self.ask(task, turn, question) {
+                    return false;
+                }
                 continue;
             }
             match module.changes(&Found::default()) {
@@ -91,12 +93,16 @@ impl<'a> Look<'a> {
         true
     }
 
-    fn ask(&mut self, task: &Task, turn: &Turn, question: Question) {
-        let Some(module) = &turn.module else { return };
+    /// False: what stands behind it would have to be asked again.
+    fn ask(&mut self, task: &Task, turn: &Turn, question: Question) -> bool {
+        let Some(module) = &turn.module else {
+            return true;
+        };
         if let Some(settled) = self.answers.is_settled(&question, &**module) {
             self.may_run &= settled;
-            return;
+            return true;
         }
+        let changes = self.answers.needed_change(&question, &**module);
         let same = question.identity == *self.identity;
         let judged = task.failed_when.is_some() || task.until.is_some();
         let settled = module.settled().filter(|_| same && self.may_run && !judged);
@@ -104,6 +110,7 @@ impl<'a> Look<'a> {
         if same {
             self.asides.push(Aside::Ask(question, settled));
         }
+        !changes
     }
 
     /// A command of which the playbook says that it changes nothing runs once, and only where nothing changes before it.
@@ -121,7 +128,7 @@ impl<'a> Look<'a> {
         let command = Question {
             identity,
             env: turn.env.clone(),
-            script: script.text.clone(),
+            script: script.clone(),
         };
         let turn = place;
         self.asides.push(Aside::Run(Early { turn, command }));

@@ -304,7 +304,7 @@ impl HostRun {
         Some(Question {
             identity: self.identity(task, play),
             env: turn.env.clone(),
-            script: turn.module.as_ref()?.probe()?.text,
+            script: turn.module.as_ref()?.probe()?,
         })
     }
 

@@ -87,8 +87,13 @@ rn_end "pid${rn_l:+-again}" $$
     // The trap stands behind the watcher, which could miss its own TERM if it were born with one.
     // The watcher goes before the last marker: the runner ends the input when it has seen that, and what the steps
     // left running on purpose must not be taken for a lost connection's.
+    text.push_str("rn_stats= rn_sums=\n");
     let last_guarded = steps.iter().rposition(|step| step.guarded).unwrap_or(0);
+    let first_question = steps.iter().take_while(|step| step.needed).count();
     for (index, step) in steps.iter().enumerate() {
+        if index == first_question {
+            gather(&steps[index..], &mut text);
+        }
         let judged = index < last_guarded && !step.needed;
         text.push_str(&run(step, judged));
         let end = format!("rn_end {index} $rn_c");
@@ -104,6 +109,28 @@ rn_end "pid${rn_l:+-again}" $$
     }
     text.push_str(&format!("exit {AGAIN}\n}}\nrn_main\n"));
     text
+}
+
+/// Has one process look at what many questions are about.
+fn gather(steps: &[Step], text: &mut String) {
+    // What a shell could take for something else is looked at by itself.
+    let looks = || {
+        let all = steps.iter().flat_map(|step| &step.script.looks);
+        all.filter(|look| look.path.starts_with('/') && quote(&look.path) == look.path)
+    };
+    let mut list = |what: &str, paths: Vec<&str>| {
+        if paths.len() > 1 {
+            text.push_str(&format!("{what} {}\n", paths.join(" ")));
+        }
+    };
+    let paths = |follow: bool| {
+        let looks = looks().filter(|look| look.follow == follow);
+        looks.map(|look| look.path.as_str()).collect()
+    };
+    list("rn_gather ''", paths(false));
+    list("rn_gather -L", paths(true));
+    let sums = looks().filter(|look| look.sum);
+    list("rn_digest", sums.map(|look| look.path.as_str()).collect());
 }
 
 /// The text that runs one step and leaves its code in `rn_c`. `judged`: a guarded step depends on how it goes.

@@ -10,6 +10,8 @@ use std::collections::HashMap;
 #[derive(Default)]
 pub(super) struct Answers {
     known: HashMap<Question, Found>,
+    /// What no longer holds for sure.
+    before: HashMap<Question, Found>,
     ran: HashMap<Early, Result<Done, Trouble>>,
     pub(super) flying: Option<Flying>,
 }
@@ -26,7 +28,7 @@ pub(super) struct Flying {
 pub(super) struct Question {
     pub identity: Identity,
     pub env: Vec<(String, String)>,
-    pub script: String,
+    pub script: Script,
 }
 
 /// A command that only looks, which may run ahead of its turn once nothing before it calls for a change.
@@ -49,7 +51,7 @@ pub(super) enum Aside {
 impl Question {
     fn step(&self) -> Step {
         Step {
-            script: Script::new(self.script.clone()),
+            script: self.script.clone(),
             env: self.env.clone(),
             needed: false,
             live: false,
@@ -87,6 +89,12 @@ impl Answers {
         Some(module.changes(found).is_ok_and(settled))
     }
 
+    /// Whether the host called for a change when it was last asked.
+    pub(super) fn needed_change(&self, question: &Question, module: &dyn Module) -> bool {
+        let changes = self.before.get(question).map(|found| module.changes(found));
+        changes.is_some_and(|changes| changes.is_ok_and(|changes| !changes.actions.is_empty()))
+    }
+
     /// What came of a command that ran ahead of its turn.
     pub(super) fn take_early(&mut self, early: &Early) -> Option<Result<Done, Trouble>> {
         self.ran.remove(early)
@@ -94,7 +102,7 @@ impl Answers {
 
     /// Something changed: everything has to be asked again.
     pub(super) fn forget(&mut self) {
-        self.known.clear();
+        self.before.extend(self.known.drain());
         self.ran.clear();
     }
 

@@ -285,7 +285,7 @@ impl HostRun {
             command: Question {
                 identity: doing.identity.clone(),
                 env: doing.turn.env.clone(),
-                script: script.text.clone(),
+                script: script.clone(),
             },
         };
         self.hear_early(doing.task, &early, answers).await;

@@ -2,7 +2,7 @@
 
 use super::files::state::{self, FileKind, Status};
 use super::files::{Attributes, GROUP, MODE, OWNER, answered, path};
-use super::{Arg, Args, Changes, Done, Failure, Found, Kind, Module, Script, Spec};
+use super::{Arg, Args, Changes, Done, Failure, Found, Kind, Look, Module, Script, Spec};
 use crate::diagnostic::Problem;
 use serde_json::{Map, Value};
 
@@ -60,7 +60,12 @@ impl Module for Directory {
         for path in &self.paths {
             text.push_str(&format!("rn_look {} || exit 1\n", path::word(path)));
         }
-        Some(Script::new(text))
+        let look = |path: &String| Look {
+            path: path.clone(),
+            follow: true,
+            sum: false,
+        };
+        Some(Script::new(text).looking(self.paths.iter().map(look)))
     }
 
     fn settled(&self) -> Option<String> {
@@ -113,7 +118,8 @@ impl Directory {
     fn create(&self, path: &str) -> String {
         let commands = self.attributes.commands("\"$p\"", Some(0o755));
         format!(
-            "p={}\n( umask 022; mkdir -p -- {} ) || exit 1\n( umask 077; [ -d \"$p\" ] || mkdir -- \"$p\" ) || exit 1\n{} || exit 1\n",
+            "p={}\nd={}\n[ -d \"$d\" ] || ( umask 022; exec mkdir -p -- \"$d\" ) || exit 1\n\
+             [ -d \"$p\" ] || ( umask 077; exec mkdir -- \"$p\" ) || exit 1\n{} || exit 1\n",
             path::word(path),
             path::word(path::parent(path)),
             commands.join(" && ")

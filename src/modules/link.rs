@@ -3,7 +3,7 @@
 use super::files::install::{self, FUNCTIONS};
 use super::files::state::{self, FileKind};
 use super::files::{Attributes, answered, path};
-use super::{Arg, Args, Changes, Done, Failure, Found, Kind, Module, Script, Spec};
+use super::{Arg, Args, Changes, Done, Failure, Found, Kind, Look, Module, Script, Spec};
 use crate::diagnostic::Problem;
 use serde_json::{Map, Value};
 
@@ -70,10 +70,15 @@ fn build(args: &Args) -> Result<Box<dyn Module>, Problem> {
 
 impl Module for Link {
     fn probe(&self) -> Option<Script> {
-        Some(Script::new(format!(
+        let look = Look {
+            path: self.path.clone(),
+            ..Look::default()
+        };
+        let script = Script::new(format!(
             "p={}\nrn_stat \"$p\" || exit 1\nif [ -L \"$p\" ]; then readlink -- \"$p\"; fi\n",
             path::word(&self.path)
-        )))
+        ));
+        Some(script.looking([look]))
     }
 
     fn settled(&self) -> Option<String> {

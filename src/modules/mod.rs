@@ -100,16 +100,38 @@ pub trait Module: Send + Sync + fmt::Debug {
 ///
 /// Standard input is empty. The exit code, standard output and standard error come back. The functions of
 /// [`crate::shell::PRELUDE`] are defined.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Script {
     /// The text.
     pub text: String,
+    /// What it calls `rn_stat` and `rn_sum` for, so that one process can look at all of it.
+    pub looks: Vec<Look>,
+}
+
+/// A path that a script looks at.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Look {
+    /// The path, as the script hands it to `rn_stat`.
+    pub path: String,
+    /// A link is followed.
+    pub follow: bool,
+    /// The checksum is wanted, and the file is small.
+    pub sum: bool,
 }
 
 impl Script {
     /// A script of this text.
     pub fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into() }
+        Self {
+            text: text.into(),
+            looks: Vec::new(),
+        }
+    }
+
+    /// Says what it will look at.
+    pub fn looking(mut self, looks: impl IntoIterator<Item = Look>) -> Self {
+        self.looks.extend(looks);
+        self
     }
 }
 

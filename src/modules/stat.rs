@@ -2,7 +2,7 @@
 
 use super::files::state::{self, FileKind};
 use super::files::{answered, path};
-use super::{Arg, Args, Changes, Done, Failure, Found, Kind, Module, Script, Spec};
+use super::{Arg, Args, Changes, Done, Failure, Found, Kind, Look, Module, Script, Spec};
 use crate::diagnostic::Problem;
 use serde_json::{Map, Value};
 
@@ -75,7 +75,12 @@ impl Module for Stat {
         if self.checksum {
             text.push_str("[ ! -f \"$p\" ] || rn_sum \"$p\"\n");
         }
-        Some(Script::new(text))
+        let look = Look {
+            path: self.path.clone(),
+            follow: self.follow,
+            sum: false,
+        };
+        Some(Script::new(text).looking([look]))
     }
 
     fn settled(&self) -> Option<String> {

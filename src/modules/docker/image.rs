@@ -153,7 +153,7 @@ impl Module for Image {
              case $rn_said in 'image '\"$rn_id\"' '*) exit 0 ;; esac\n\
              if docker image inspect \"$rn_id\" >/dev/null 2>&1; then echo untagged; exit 0; fi\n\
              if [ -f \"$rn_tar\" ] && [ \"$(wc -c <\"$rn_tar\" | tr -d ' ')\" = {} ]; then\n\
-             echo \"tar $(rn_sum \"$rn_tar\")\"\nfi\nexit 0",
+             echo \"tar $(rn_sum \"$rn_tar\" large)\"\nfi\nexit 0",
             self.head(),
             self.archive.size,
         )))
@@ -208,7 +208,7 @@ impl Module for Image {
             });
             load.push_str(&format!(
                 "rn_part={quoted}\n\
-                 rn_s=$(rn_sum \"$rn_part\") || exit\n\
+                 rn_s=$(rn_sum \"$rn_part\" large) || exit\n\
                  if [ \"$rn_s\" != {sum} ]; then\n\
                  rm -f \"$rn_part\"; echo 'what arrived is not what was to be sent; did the tar change?' >&2; exit 1; fi\n\
                  mv -f \"$rn_part\" \"$rn_tar\" || exit\n"

@@ -68,6 +68,7 @@ pub const FUNCTIONS: &str = r#"rn_not_directory() {
   [ ! -d "$p" ] || { echo "$p is a directory" >&2; return 1; }
 }
 rn_parent() {
+  [ ! -d "$d" ] || return 0
   case $(rn_stat "$d" -L) in
     directory*) ;;
     missing) echo "the directory $d does not exist; add a \`directory\` task before this one" >&2; return 1 ;;
@@ -76,7 +77,7 @@ rn_parent() {
   esac
 }
 rn_ready() {
-  rn_parent && rn_not_directory && rm -f -- "$t"
+  rn_parent && rn_not_directory && { [ ! -e "$t" ] && [ ! -L "$t" ] || rm -f -- "$t"; }
 }
 rn_trap() {
   trap 'rm -f -- "$t"' EXIT
@@ -86,7 +87,7 @@ rn_trap() {
 }
 # Only a `sync` that knows -d writes just the named file; an older one would write everything the host has in memory.
 rn_sync() {
-  { sync -d -- "$1" && sync -- "$1"; } 2>/dev/null ||
+  sync -d -- "$1" 2>/dev/null ||
     dd if=/dev/null of="$2" conv=notrunc,fsync 2>/dev/null || sync
 }
 rn_place() {
@@ -193,8 +194,12 @@ impl Install<'_> {
             ));
         }
         commands.push("rn_place".into());
+        let large = match self.content {
+            Content::Bytes(_) => "",
+            Content::Local { .. } => " large",
+        };
         format!(
-            "[ \"$(rn_sum \"$t\")\" = {} ] || {{ echo \"what arrived for $p is not what was to be sent; did its source change?\" >&2; exit 1; }}\n{} || exit 1\n",
+            "[ \"$(rn_sum \"$t\"{large})\" = {} ] || {{ echo \"what arrived for $p is not what was to be sent; did its source change?\" >&2; exit 1; }}\n{} || exit 1\n",
             self.content.sum(),
             commands.join(" && ")
         )

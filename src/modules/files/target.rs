@@ -7,11 +7,14 @@ use super::path::{self, word};
 use super::state::{self, FileKind, Status};
 use crate::diagnostic::Problem;
 use crate::modules::args::Args;
-use crate::modules::{Action, Changes, Diff, Done, Failure, Found, Module, Script};
+use crate::modules::{Action, Changes, Diff, Done, Failure, Found, Look, Module, Script};
 use serde_json::{Map, Value};
 
 /// Contents larger than this are not brought back for `--diff`, in bytes.
 const DIFF_LIMIT: u64 = 64 * 1024;
+
+/// Contents larger than this are only read where their size is right, in bytes.
+const SMALL: u64 = 1024 * 1024;
 
 /// A file with a wanted content.
 #[derive(Debug)]
@@ -75,11 +78,20 @@ impl Module for Target {
                 "[ $(wc -c <\"$p\") -eq {size} ] || {{ echo size; exit 0; }}\n"
             ));
         }
-        text.push_str("rn_sum \"$p\" || exit $?\n");
+        let small = self.content.size() <= SMALL;
+        text.push_str(match small {
+            true => "rn_sum \"$p\" || exit $?\n",
+            false => "rn_sum \"$p\" large || exit $?\n",
+        });
         if self.diff && self.content.size() <= DIFF_LIMIT {
             text.push_str(&format!("head -c {} <\"$p\"\n", DIFF_LIMIT + 1));
         }
-        Some(Script::new(text))
+        let look = Look {
+            path: self.path.clone(),
+            follow: false,
+            sum: small,
+        };
+        Some(Script::new(text).looking([look]))
     }
 
     fn settled(&self) -> Option<String> {
