@@ -11,6 +11,7 @@ mod bench;
 mod listings;
 mod mistakes;
 mod real;
+mod resume;
 mod rights;
 mod site;
 #[path = "../support/mod.rs"]
