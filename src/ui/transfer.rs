@@ -1,12 +1,12 @@
 //! Files on their way, in words and as a bar.
 
-use super::style::{Style, Tone};
+use super::style::{Style, Tone, cut};
 use super::words::{bytes, elapsed};
 use crate::event::Transfer;
 use std::time::Duration;
 
 /// The columns of a bar.
-const BAR: u64 = 16;
+const BAR: usize = 16;
 
 /// `142 MiB of 1.2 GiB, 85 MiB/s, 12 s left`.
 pub(super) fn words(transfer: &Transfer) -> String {
@@ -31,24 +31,36 @@ pub(super) fn words(transfer: &Transfer) -> String {
     text
 }
 
-/// `━━━━━───────────  142 MiB of 1.2 GiB, 85 MiB/s, 12 s left`, in so many columns at most.
+/// `━━━━━───────────  142 MiB of 1.2 GiB, 85 MiB/s, 12 s left`, in so many columns at most: what does not fit gives way.
 pub(super) fn line(transfer: &Transfer, columns: usize, style: Style) -> String {
     let words = words(transfer);
-    let room = columns.saturating_sub(words.len() + 2);
-    let Some(total) = transfer
-        .total
-        .filter(|total| *total > 0 && room as u64 >= BAR)
-    else {
-        return style.paint(Tone::Faint, super::style::cut(&words, columns));
+    let Some(total) = transfer.total.filter(|total| *total > 0) else {
+        return style.paint(Tone::Faint, cut(&words, columns));
     };
-    let full = u128::from(transfer.done.min(total)) * u128::from(BAR) / u128::from(total);
-    let full = usize::try_from(full).unwrap_or_default();
-    let rest = BAR as usize - full;
+    let part = |of: usize| {
+        let part = u128::from(transfer.done.min(total)) * of as u128 / u128::from(total);
+        usize::try_from(part).unwrap_or(of)
+    };
+    let size = bytes(transfer.done).len() + " of ".len() + bytes(total).len();
+    let short = format!("{}%{}", part(100), &words[size..]);
+    let shortest = short.rfind(", ").map_or("", |end| &short[..end]);
+    let (bar, words) = if columns >= BAR + 2 + words.len() {
+        (true, words.as_str())
+    } else if columns >= BAR + 2 + short.len() {
+        (true, short.as_str())
+    } else {
+        let all = [words.as_str(), short.as_str(), shortest];
+        let fitting = all.into_iter().find(|words| words.len() <= columns);
+        (false, fitting.unwrap_or(shortest))
+    };
+    let words = style.paint(Tone::Faint, cut(words, columns));
+    if !bar {
+        return words;
+    }
     format!(
-        "{}{}  {}",
-        style.paint(Tone::Good, "━".repeat(full)),
-        style.paint(Tone::Faint, "─".repeat(rest)),
-        style.paint(Tone::Faint, words)
+        "{}{}  {words}",
+        style.paint(Tone::Good, "━".repeat(part(BAR))),
+        style.paint(Tone::Faint, "─".repeat(BAR - part(BAR)))
     )
 }
 
@@ -113,15 +125,18 @@ mod tests {
     #[test]
     fn the_bar_gives_way_to_the_words() {
         let quarter = transfer(300, Some(1200), 100);
+        let shown = |columns| line(&quarter, columns, Style::default());
         assert_eq!(
-            line(&quarter, 80, Style::default()),
+            shown(80),
             "━━━━────────────  300 MiB of 1.2 GiB, 100 MiB/s, 9 s left"
         );
-        assert_eq!(
-            line(&quarter, 50, Style::default()),
-            "300 MiB of 1.2 GiB, 100 MiB/s, 9 s left"
-        );
-        assert_eq!(line(&quarter, 20, Style::default()), "300 MiB of 1.2 GiB,…");
+        assert_eq!(shown(50), "━━━━────────────  25%, 100 MiB/s, 9 s left");
+        assert_eq!(shown(40), "300 MiB of 1.2 GiB, 100 MiB/s, 9 s left");
+        assert_eq!(shown(30), "25%, 100 MiB/s, 9 s left");
+        assert_eq!(shown(20), "25%, 100 MiB/s");
+        assert_eq!(shown(8), "25%, 10…");
+        let fetched = transfer(300, None, 100);
+        assert_eq!(line(&fetched, 80, Style::default()), "300 MiB, 100 MiB/s");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::support::{HOSTS, Screen, done, outcome, over, play, run, task};
 use indicatif::TermLike;
-use runner::event::{Event, Outcome, Status};
+use runner::event::{Event, Outcome, Status, Transfer};
 use runner::report::Report;
 use runner::ui::live::{Live, Streams};
 use runner::ui::style::Style;
@@ -68,6 +68,36 @@ fn printed(host: &str, line: &[u8]) -> Event {
         host: host.to_owned(),
         line: line.to_vec(),
     }
+}
+
+fn sends(host: &str, done: u64, total: u64) -> Event {
+    const MIB: u64 = 1024 * 1024;
+    Event::Transfer {
+        host: host.to_owned(),
+        transfer: Transfer {
+            done: done * MIB,
+            total: Some(total * MIB),
+            rate: 50 * MIB,
+            compressed: false,
+        },
+    }
+}
+
+#[test]
+fn a_file_on_its_way_has_a_bar() {
+    let mut world = World::new(Options::default(), 130);
+    world.events([run(false), play(0, "images", &HOSTS, 2)]);
+    world.events([started(HOSTS[0], 0, "copy the image tar")]);
+    world.events([sends(HOSTS[0], 250, 1000)]);
+    let busy = world.after(5_000);
+    let bar = "━━━━────────────  250 MiB of 1000 MiB, 50 MiB/s, 15 s left";
+    assert!(busy.contains(bar), "{busy}");
+    world.events([sends(HOSTS[0], 1000, 1000)]);
+    let busy = world.after(100);
+    assert!(busy.contains("1000 MiB sent"), "{busy}");
+    world.events([sends(HOSTS[0], 1, 1000), printed(HOSTS[0], b"loading\n")]);
+    let busy = world.after(100);
+    assert!(busy.contains("loading") && !busy.contains("MiB"), "{busy}");
 }
 
 #[test]

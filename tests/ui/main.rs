@@ -5,6 +5,7 @@
 mod live;
 mod support;
 mod timing;
+mod transfers;
 
 use runner::diagnostic::Source;
 use runner::event::{Event, Outcome, Status};
