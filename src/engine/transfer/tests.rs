@@ -11,7 +11,7 @@ use crate::transport::{
 use async_trait::async_trait;
 use proptest::prelude::*;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::watch;
@@ -24,6 +24,8 @@ struct Link {
     cut: Arc<AtomicBool>,
     /// Said before each command.
     before: String,
+    /// What stands for `/bin/sh`.
+    shell: &'static str,
     closed: watch::Sender<bool>,
 }
 
@@ -33,6 +35,7 @@ impl Link {
             carries: Arc::new(AtomicU64::new(bytes)),
             cut: Arc::default(),
             before: String::new(),
+            shell: "/bin/sh",
             closed: watch::Sender::new(false),
         }
     }
@@ -44,6 +47,7 @@ impl Connection for Link {
         if self.cut.load(Ordering::SeqCst) {
             return Err(StartError(BROKEN.into()));
         }
+        let command = command.replacen("/bin/sh", self.shell, 1);
         let shell = local::shell(&format!("{}{command}", self.before));
         let process = local::spawn(shell, self.closed.subscribe()).unwrap();
         Ok(Process {
@@ -281,6 +285,27 @@ async fn a_planted_link_is_not_followed() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_swapped_between_two_parts_is_noticed() {
+    for resume in [true, false] {
+        let scene = Scene::new(PIECE * 2, resume);
+        let link = Link::carrying(u64::MAX);
+        let part = scene.part(&link, 0, PIECE, Wire::Plain).await;
+        assert!(matches!(part, Ok(Part::Arrived { .. })));
+        std::fs::remove_file(scene.path("it's there")).unwrap();
+        std::fs::write(scene.path("victim"), vec![1; PIECE as usize]).unwrap();
+        symlink(scene.path("victim"), scene.path("it's there")).unwrap();
+        let part = scene.part(&link, PIECE, PIECE * 2, Wire::Plain).await;
+        let to = scene.path("it's there").display().to_string();
+        assert_eq!(
+            said(part),
+            format!("failed: cannot write {to}: another file is there now")
+        );
+        let victim = std::fs::read(scene.path("victim")).unwrap();
+        assert!(victim == vec![1; PIECE as usize]);
+    }
+}
+
+#[tokio::test]
 async fn a_full_disk_says_so_and_is_not_kept_full() {
     // A device that is always full stands in for the disk.
     for resume in [true, false] {
@@ -347,45 +372,66 @@ async fn a_stop_ends_it() {
     }
 }
 
+/// With the tools of this machine, and with those of busybox where it is installed.
 #[tokio::test]
 async fn parts_may_travel_in_different_ways() {
-    for resume in [true, false] {
-        let scene = Scene::new(PIECE * 5 + 77, resume);
-        let size = scene.content.len() as u64;
-        let link = Link::carrying(u64::MAX);
-        let ways = [
-            (0, PIECE, Wire::Gzip),
-            (PIECE, PIECE * 2, Wire::Plain),
-            (PIECE * 2, PIECE * 4, Wire::Gzip),
-            (PIECE * 4, size, Wire::Gzip),
-        ];
-        let mut sent = Vec::new();
-        for (from, to, wire) in ways {
-            let Ok(Part::Arrived { sent: count }) = scene.part(&link, from, to, wire).await else {
-                panic!("a part did not arrive");
-            };
-            sent.push(count);
+    let busybox = Path::new("/bin/busybox").exists() || Path::new("/usr/bin/busybox").exists();
+    for shell in ["dash", "bash", "busybox sh"] {
+        if shell.starts_with("busybox") && !busybox {
+            continue;
         }
-        assert!(scene.there().unwrap() == scene.content);
-        assert_eq!(sent[1], PIECE);
-        assert!(sent[0] < PIECE && sent[2] < PIECE * 2, "{sent:?}");
+        for resume in [true, false] {
+            let scene = Scene::new(PIECE * 5 + 77, resume);
+            let mut link = Link::carrying(u64::MAX);
+            link.shell = shell;
+            if shell.starts_with("busybox") {
+                link.before = format!("PATH={}:$PATH; export PATH; ", tools(&scene, "busybox"));
+            }
+            parts(&scene, &link).await;
+        }
     }
+}
+
+async fn parts(scene: &Scene, link: &Link) {
+    let size = scene.content.len() as u64;
+    let ways = [
+        (0, PIECE, Wire::Gzip),
+        (PIECE, PIECE * 2, Wire::Plain),
+        (PIECE * 2, PIECE * 4, Wire::Gzip),
+        (PIECE * 4, size, Wire::Gzip),
+    ];
+    let mut sent = Vec::new();
+    for (from, to, wire) in ways {
+        match scene.part(link, from, to, wire).await {
+            Ok(Part::Arrived { sent: count }) => sent.push(count),
+            Ok(Part::NoGzip) => panic!("gzip is missing"),
+            other => panic!("{}: {}", link.shell, said(other)),
+        }
+    }
+    assert!(scene.there().unwrap() == scene.content, "{}", link.shell);
+    assert_eq!(sent[1], PIECE);
+    assert!(sent[0] < PIECE && sent[2] < PIECE * 2, "{sent:?}");
+}
+
+/// A folder with only some tools: those of this machine, or one program that is all of them.
+fn tools(scene: &Scene, program: &str) -> String {
+    let folder = scene.path("tools");
+    std::fs::create_dir(&folder).unwrap();
+    let all = ["cat", "dd", "rm", "wc", "gzip"];
+    for tool in &all[..if program.is_empty() { 4 } else { 5 }] {
+        let name = if program.is_empty() { tool } else { program };
+        let found = ["/bin", "/usr/bin"].map(|folder| Path::new(folder).join(name));
+        let found = found.iter().find(|path| path.exists()).unwrap();
+        symlink(found, folder.join(tool)).unwrap();
+    }
+    folder.display().to_string()
 }
 
 #[tokio::test]
 async fn a_host_without_gzip_gets_it_as_it_is() {
     let scene = Scene::new(PIECE, false);
-    let tools = scene.path("tools");
-    std::fs::create_dir(&tools).unwrap();
-    for tool in ["cat", "dd", "rm", "wc"] {
-        symlink(format!("/bin/{tool}"), tools.join(tool)).unwrap();
-        if !tools.join(tool).exists() {
-            std::fs::remove_file(tools.join(tool)).unwrap();
-            symlink(format!("/usr/bin/{tool}"), tools.join(tool)).unwrap();
-        }
-    }
     let mut link = Link::carrying(u64::MAX);
-    link.before = format!("PATH={}; export PATH; ", tools.display());
+    link.before = format!("PATH={}; export PATH; ", tools(&scene, ""));
     let part = scene.part(&link, 0, PIECE, Wire::Gzip).await;
     assert!(matches!(part, Ok(Part::NoGzip)));
     assert_eq!(scene.there(), None);

@@ -52,6 +52,9 @@ async fn parts(
         true => upload.present(way).await?,
         false => 0,
     };
+    if upload.resume && size > 0 && at == size {
+        return Ok(());
+    }
     let mut progress = Progress::new(tell, at, Some(size));
     let mut course = Course::new();
     loop {
@@ -140,24 +143,24 @@ impl Upload<'_> {
                 "command -v gzip >/dev/null 2>&1 || exit {NO_GZIP}\n"
             ));
         }
-        if !self.resume && part.start == 0 {
-            script.push_str("rm -f -- \"$t\" || exit\n");
-        }
-        if part.start == 0 {
-            let new = "( set -C; : >\"$t\" ) || exit\n";
-            script.push_str(&match self.resume {
-                true => format!("[ -f \"$t\" ] || {new}"),
-                false => new.to_string(),
-            });
-        }
         let take = match wire {
             Wire::Plain => "cat",
             Wire::Gzip => "gzip -dc",
         };
-        // `dd` copies nothing here: it only moves to the place, which the next command finds.
-        script.push_str(&format!(
-            "{{ dd bs={PIECE} seek={seek} count=0 conv=notrunc 2>/dev/null && {take}; }} 1<>\"$t\" || {{ c=$?; "
-        ));
+        if part.start == 0 && !self.resume {
+            // What is made here is what is written to: a link that somebody has put there is not followed.
+            script.push_str(&format!("rm -f -- \"$t\" || exit\nset -C\n{take} >\"$t\""));
+        } else {
+            if part.start == 0 {
+                script.push_str("[ -f \"$t\" ] || ( set -C; : >\"$t\" ) || exit\n");
+            }
+            // `dd` copies nothing here: it only moves to the place, which the next command finds.
+            script.push_str(&format!(
+                "{{ {{ [ ! -L \"$t\" ] && [ \"$t\" -ef /proc/self/fd/1 ]; }} || {{ echo 'another file is there now' >&2; exit 1; }}\n\
+                 dd bs={PIECE} seek={seek} count=0 conv=notrunc 2>/dev/null && {take}; }} 1<>\"$t\""
+            ));
+        }
+        script.push_str(" || { c=$?; ");
         // A link that breaks in the middle of compressed bytes is no reason to give up what has arrived.
         script.push_str(match (self.resume, wire) {
             (true, Wire::Gzip) => "exit $c; }\n",

@@ -59,6 +59,11 @@ impl Flow {
         }
     }
 
+    /// Whether something that was given is not written yet.
+    pub(super) fn is_busy(&self) -> bool {
+        self.given.load(Ordering::Acquire) != self.written.load(Ordering::Acquire)
+    }
+
     /// Waits until there is room for more.
     pub(super) async fn room(&self) {
         loop {
@@ -102,7 +107,10 @@ mod tests {
         assert!(!has_room(&flow).await, "it is not written yet");
         flow.written();
         assert!(has_room(&flow).await);
+        assert!(flow.is_busy());
         drop(second);
+        flow.written();
+        assert!(!flow.is_busy());
     }
 
     #[tokio::test]

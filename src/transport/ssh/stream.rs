@@ -58,17 +58,13 @@ enum Inner {
 }
 
 /// A byte stream that remembers what the server said first. On TCP it has every segment acknowledged at once: the
-/// server's small answers otherwise wait behind our delayed acknowledgment, 40 ms at a time.
+/// server's small answers otherwise wait behind our delayed acknowledgment, 40 ms at a time. While much is being sent, that carries the
+/// acknowledgments along.
 pub(super) struct Stream {
     inner: Inner,
     head: Head,
     flow: Arc<Flow>,
-    /// What was written last is part of much more, which carries the acknowledgments along.
-    bulk: bool,
 }
-
-/// A write of so many bytes is part of a transfer.
-const BULK: usize = 32 * 1024;
 
 impl Stream {
     pub(super) fn tcp(stream: TcpStream, head: Head, flow: Arc<Flow>) -> Self {
@@ -81,12 +77,7 @@ impl Stream {
     }
 
     fn new(inner: Inner, head: Head, flow: Arc<Flow>) -> Self {
-        Self {
-            inner,
-            head,
-            flow,
-            bulk: false,
-        }
+        Self { inner, head, flow }
     }
 }
 
@@ -109,7 +100,7 @@ impl AsyncRead for Stream {
         let polled = match &mut this.inner {
             Inner::Tcp(stream) => {
                 let polled = Pin::new(&mut *stream).poll_read(context, buffer);
-                if polled.is_ready() && !this.bulk {
+                if polled.is_ready() && !this.flow.is_busy() {
                     acknowledge(stream);
                 }
                 polled
@@ -133,11 +124,8 @@ impl AsyncWrite for Stream {
         match &mut this.inner {
             Inner::Tcp(stream) => {
                 let polled = Pin::new(&mut *stream).poll_write(context, bytes);
-                if polled.is_ready() {
-                    this.bulk = bytes.len() >= BULK;
-                    if !this.bulk {
-                        acknowledge(stream);
-                    }
+                if polled.is_ready() && !this.flow.is_busy() {
+                    acknowledge(stream);
                 }
                 polled
             }
