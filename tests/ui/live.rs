@@ -85,7 +85,7 @@ fn sends(host: &str, done: u64, total: u64) -> Event {
 
 #[test]
 fn a_file_on_its_way_has_a_bar() {
-    let mut world = World::new(Options::default(), 130);
+    let mut world = World::new(Options::default(), 150);
     world.events([run(false), play(0, "images", &HOSTS, 2)]);
     world.events([started(HOSTS[0], 0, "copy the image tar")]);
     world.events([sends(HOSTS[0], 250, 1000)]);
