@@ -4,6 +4,7 @@ use super::auth::Login;
 use super::client::{Client, HandshakeError, Shared};
 use super::deadline::Deadline;
 use super::dial::{Phase, Progress, dial};
+use super::hints::Hints;
 use super::host_key::HostKeys;
 use super::keys::Keys;
 use super::pace::{Pace, pause_before};
@@ -31,6 +32,7 @@ pub(super) struct Connector {
     pub(super) password: Option<String>,
     pub(super) pace: Pace,
     pub(super) jumps: Jumps,
+    pub(super) hints: Hints,
 }
 
 /// An authenticated connection, not yet dressed as one for commands or one to jump through.
@@ -130,13 +132,22 @@ impl Connector {
         let phased =
             |why: String| ConnectError::unreachable(format!("{}: {why}", progress.phase().words()));
         let shared = Shared::new();
+        let server = format!("{}:{}", target.address, target.port);
+        let mut trip = None;
         let (stream, jump) = match jumps.split_last() {
             None => {
-                let tcp = dial(&target.address, target.port, progress)
+                let segment = self.hints.segment(&server);
+                let dialed = dial(&target.address, target.port, segment, progress)
                     .await
                     .map_err(&phased)?;
-                set_user_timeout(&tcp, target);
-                (Stream::tcp(tcp, head.clone(), shared.flow().clone()), None)
+                set_user_timeout(&dialed.stream, target);
+                let near = dialed
+                    .stream
+                    .peer_addr()
+                    .is_ok_and(|peer| peer.ip().is_loopback());
+                trip = Some(dialed.trip).filter(|_| !near);
+                let stream = Stream::tcp(dialed.stream, head.clone(), shared.flow().clone());
+                (stream, None)
             }
             Some((last, before)) => {
                 let link = {
@@ -179,6 +190,9 @@ impl Connector {
                     }
                 }
             })?;
+        if let (Some(trip), Some(offer)) = (trip, head.offer()) {
+            self.hints.learn(&server, offer, trip);
+        }
         progress.enter(Phase::Authentication);
         let login = Login {
             target,

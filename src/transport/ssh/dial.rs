@@ -3,8 +3,8 @@
 use super::explain;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-use tokio::net::TcpStream;
+use std::time::{Duration, Instant};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
 /// How long one address gets before the next is tried beside it.
@@ -60,7 +60,14 @@ impl Progress {
 /// # Errors
 ///
 /// The cause in words; the phase says where.
-pub(super) async fn dial(host: &str, port: u16, progress: &Progress) -> Result<TcpStream, String> {
+///
+/// `segment` is the maximum segment size to ask for.
+pub(super) async fn dial(
+    host: &str,
+    port: u16,
+    segment: Option<u16>,
+    progress: &Progress,
+) -> Result<Dialed, String> {
     progress.enter(Phase::Lookup);
     let found = tokio::net::lookup_host((host, port)).await;
     let addresses = match found {
@@ -72,7 +79,7 @@ pub(super) async fn dial(host: &str, port: u16, progress: &Progress) -> Result<T
     }
     let shown: Vec<String> = addresses.iter().map(ToString::to_string).collect();
     progress.enter(Phase::Connecting(shown.join(", ")));
-    first_of(addresses, progress).await
+    first_of(addresses, segment, progress).await
 }
 
 /// IPv6 and IPv4 by turns, so that a dead family costs one stagger and not one for each of its addresses.
@@ -93,14 +100,47 @@ fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     mixed
 }
 
-async fn first_of(addresses: Vec<SocketAddr>, progress: &Progress) -> Result<TcpStream, String> {
+/// A TCP connection.
+pub(super) struct Dialed {
+    pub(super) stream: TcpStream,
+    /// How long the answer took: a round trip.
+    pub(super) trip: Duration,
+}
+
+async fn connect(address: SocketAddr, segment: Option<u16>) -> std::io::Result<Dialed> {
+    let began = Instant::now();
+    let stream = open(address, segment).await?;
+    Ok(Dialed {
+        stream,
+        trip: began.elapsed(),
+    })
+}
+
+async fn open(address: SocketAddr, segment: Option<u16>) -> std::io::Result<TcpStream> {
+    let Some(segment) = segment else {
+        return TcpStream::connect(address).await;
+    };
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A kernel that does not want to is no reason to give up.
+    let _ = socket2::SockRef::from(&socket).set_tcp_mss(u32::from(segment));
+    socket.connect(address).await
+}
+
+async fn first_of(
+    addresses: Vec<SocketAddr>,
+    segment: Option<u16>,
+    progress: &Progress,
+) -> Result<Dialed, String> {
     let mut waiting = addresses.into_iter();
     let mut attempts = JoinSet::new();
     let mut last = String::new();
     loop {
         let more = waiting.next();
         if let Some(address) = more {
-            attempts.spawn(async move { (address, TcpStream::connect(address).await) });
+            attempts.spawn(async move { (address, connect(address, segment).await) });
         }
         let stagger = async {
             match waiting.len() {
@@ -111,11 +151,11 @@ async fn first_of(addresses: Vec<SocketAddr>, progress: &Progress) -> Result<Tcp
         tokio::select! {
             ended = attempts.join_next() => match ended {
                 None => return Err(last),
-                Some(Ok((address, Ok(stream)))) => {
+                Some(Ok((address, Ok(dialed)))) => {
                     progress.enter(Phase::Connecting(address.to_string()));
                     // Without this a small request waits for the acknowledgment of the one before.
-                    let _ = stream.set_nodelay(true);
-                    return Ok(stream);
+                    let _ = dialed.stream.set_nodelay(true);
+                    return Ok(dialed);
                 }
                 Some(Ok((address, Err(error)))) => {
                     progress.enter(Phase::Connecting(address.to_string()));
@@ -151,7 +191,10 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         drop(listener);
         let progress = Progress::new();
-        let error = dial("127.0.0.1", port, &progress).await.unwrap_err();
+        let error = dial("127.0.0.1", port, None, &progress)
+            .await
+            .err()
+            .unwrap();
         assert_eq!(error, "connection refused");
         assert_eq!(
             progress.phase().words(),

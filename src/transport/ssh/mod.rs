@@ -11,6 +11,7 @@ mod deadline;
 mod dial;
 mod explain;
 mod flow;
+mod hints;
 mod host_key;
 mod keys;
 pub mod known_hosts;
@@ -79,6 +80,7 @@ impl SshTransport {
                 password: options.password,
                 pace: pace::Pace::default(),
                 jumps: Jumps::default(),
+                hints: hints::Hints::load(hints::file()),
             },
         }
     }

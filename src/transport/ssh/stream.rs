@@ -41,6 +41,15 @@ impl Head {
             .find(|line| line.starts_with("SSH-"))
     }
 
+    /// The size of the server's first packet, which is its offer for the key exchange.
+    pub(super) fn offer(&self) -> Option<usize> {
+        let head = self.lock();
+        let start = memchr::memmem::find(&head, b"SSH-")?;
+        let packet = start + memchr::memchr(b'\n', &head[start..])? + 1;
+        let length = head.get(packet..packet + 4)?.try_into().ok()?;
+        Some(4 + u32::from_be_bytes(length) as usize)
+    }
+
     /// The first line that the server sent instead of an identification, made safe to show.
     pub(super) fn other_words(&self) -> Option<String> {
         if self.identification().is_some() {
@@ -174,6 +183,16 @@ mod tests {
             Some("SSH-2.0-OpenSSH_9.2")
         );
         assert_eq!(head.other_words(), None);
+    }
+
+    #[test]
+    fn the_size_of_the_offer_is_read() {
+        assert_eq!(
+            head(b"hi\r\nSSH-2.0-x\r\n\0\0\x04\x3c\x06").offer(),
+            Some(1088)
+        );
+        assert_eq!(head(b"SSH-2.0-x\r\n\0\0\x04").offer(), None);
+        assert_eq!(head(b"HTTP/1.1 400\r\n").offer(), None);
     }
 
     #[test]
