@@ -1,7 +1,7 @@
 //! What is kept, for whom, for how long, and how it is shown.
 
 use crate::bench::{Ran, play};
-use crate::kept::{Kept, gone};
+use crate::kept::{Kept, Running, gone};
 use crate::site::{alive, until};
 use serde_json::Value;
 use std::fs;
@@ -20,6 +20,41 @@ fn a_second_run_logs_in_no_more() {
     let ran = kept.run(&["ping", "-F", "ssh_config"]);
     assert_eq!(ran.code, 0, "{ran:?}");
     assert_eq!(kept.logins(3), 1);
+}
+
+#[test]
+fn several_runs_share_a_connection() {
+    let Some(kept) = Kept::new() else { return };
+    kept.says(&[], "first");
+    let wait = tempfile::tempdir().unwrap();
+    let path = wait.path().display();
+    let start = |number| {
+        kept.start(&format!(
+            "touch {path}/{number}; while [ ! -e {path}/go ]; do sleep 0.05; done; echo {number}"
+        ))
+    };
+    // More than the sessions that the server allows on one connection, so the last ones wait for the first.
+    let mut runs: Vec<Running> = (0..12).map(start).collect();
+    until("as many run as may", || {
+        fs::read_dir(wait.path()).unwrap().count() >= 9
+    });
+    fs::write(wait.path().join("go"), "").unwrap();
+    for (number, run) in runs.iter_mut().enumerate() {
+        let ran = run.end();
+        assert_eq!((ran.code, ran.out), (0, format!("one  {number}\n")));
+    }
+    assert_eq!(
+        kept.site.sshd.log().matches("Accepted publickey").count(),
+        1
+    );
+    // Nothing of them stays on the host.
+    let is_server = |process: &String| {
+        let name = fs::read_to_string(format!("/proc/{process}/comm"));
+        name.is_ok_and(|name| name.starts_with("sshd"))
+    };
+    until("only the connection is left", || {
+        kept.sessions().iter().all(is_server)
+    });
 }
 
 #[test]

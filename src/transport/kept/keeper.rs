@@ -109,7 +109,7 @@ struct Usage {
     /// When the last one left.
     since: Instant,
     persist: Duration,
-    /// Nobody may use it any more.
+    /// No further run may use it.
     closing: bool,
 }
 
@@ -162,12 +162,14 @@ impl Entry {
     fn lease(self: &Arc<Self>, run: Option<Duration>) -> Option<Lease> {
         let runs = usize::from(run.is_some());
         let open = self.usage.send_if_modified(|usage| {
-            if !usage.closing {
+            // A run that has it already may go on with it.
+            let open = !usage.closing || run.is_none() && usage.runs > 0;
+            if open {
                 usage.users += 1;
                 usage.runs += runs;
                 usage.persist = run.unwrap_or(usage.persist);
             }
-            !usage.closing
+            open
         });
         open.then(|| Lease {
             entry: self.clone(),
