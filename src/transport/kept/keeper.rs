@@ -64,6 +64,7 @@ impl Keeper {
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let mut kept = JoinSet::new();
         for entry in locked(&self.entries).values() {
+            entry.kept.connection.prepare();
             kept.spawn(keep(entry.clone(), self.entries.clone()));
         }
         let accept = async {

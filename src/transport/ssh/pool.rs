@@ -117,6 +117,15 @@ impl Pool {
         }
     }
 
+    /// Has a spare channel from now on, however few were needed so far.
+    pub(super) fn prepare(self: &Arc<Self>) {
+        {
+            let mut state = self.state();
+            state.taken = state.taken.max(2);
+        }
+        self.fill();
+    }
+
     /// Opens a channel in the background, if one is missing.
     fn fill(self: &Arc<Self>) {
         {

@@ -100,6 +100,11 @@ impl SshConnection {
         self.shared.why().is_none()
     }
 
+    /// Makes ready for more commands: the next one costs a single round trip.
+    pub(crate) fn prepare(&self) {
+        self.pool.prepare();
+    }
+
     /// Asks the server for a sign of life.
     pub(crate) async fn ping(&self, patience: Duration) -> bool {
         let asked = tokio::time::timeout(patience, self.handle.send_ping()).await;
