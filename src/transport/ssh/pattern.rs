@@ -3,7 +3,7 @@
 //! `known_hosts` files need not be UTF-8, so these work on bytes.
 
 /// The longest part of a list that OpenSSH looks at; a list with a longer one matches nothing.
-const LONGEST_PART: usize = 1022;
+pub const LONGEST_PART: usize = 1022;
 
 /// Whether a name matches a pattern of plain bytes, `*` (any bytes, or none) and `?` (any one byte).
 pub fn matches(name: &[u8], pattern: &[u8]) -> bool {

@@ -32,10 +32,20 @@ pub enum Marker {
 pub struct Line {
     /// What it says about the key.
     pub marker: Marker,
-    /// The names, hashed or as a list of patterns.
-    pub hosts: Vec<u8>,
+    names: Names,
     /// The key.
     pub key: PublicKey,
+}
+
+/// Whom a line is about.
+#[derive(Debug, Clone)]
+enum Names {
+    /// A list of names and patterns.
+    List(Vec<u8>),
+    /// One name, hashed: only who knows it can tell.
+    Hashed { salt: Vec<u8>, hash: Vec<u8> },
+    /// Nobody.
+    Nobody,
 }
 
 impl Line {
@@ -52,17 +62,31 @@ impl Line {
         let key = key(skip_blanks(rest))?;
         Some(Line {
             marker,
-            hosts: hosts.to_vec(),
+            names: names(hosts),
             key,
         })
     }
 
     /// Whether the line is about a host, given in lower case, as `name` or `[name]:port`.
     pub fn is_about(&self, host: &[u8]) -> bool {
-        if self.hosts.first() == Some(&b'|') {
-            return hash_matches(host, &self.hosts);
+        match &self.names {
+            Names::List(list) => pattern::matches_list(host, list, true),
+            Names::Hashed { salt, hash } => hash_matches(host, salt, hash),
+            Names::Nobody => false,
         }
-        pattern::matches_list(host, &self.hosts, true)
+    }
+
+    /// The names that the line is about, in lower case, if it says them one by one.
+    pub fn plain_names(&self) -> Option<Vec<Vec<u8>>> {
+        let Names::List(list) = &self.names else {
+            return None;
+        };
+        let special = |byte: &u8| b"*?!".contains(byte);
+        if list.iter().any(special) || list.len() > pattern::LONGEST_PART {
+            return None;
+        }
+        let names = list.split(|byte| *byte == b',');
+        Some(names.map(<[u8]>::to_ascii_lowercase).collect())
     }
 }
 
@@ -120,26 +144,28 @@ fn rsa_bits(modulus: &[u8]) -> usize {
     })
 }
 
-/// Whether `|1|salt|hash` is the hash of this host.
-fn hash_matches(host: &[u8], hashed: &[u8]) -> bool {
-    let Some(rest) = hashed.strip_prefix(HASH_MAGIC) else {
-        return false;
-    };
-    let Some(end) = find(rest, b'|') else {
-        return false;
-    };
-    let Ok(salt) = STANDARD.decode(&rest[..end]) else {
-        return false;
-    };
-    if salt.len() != SALT_LENGTH {
-        return false;
+/// Reads a list of names, or `|1|salt|hash`.
+fn names(hosts: &[u8]) -> Names {
+    if hosts.first() != Some(&b'|') {
+        return Names::List(hosts.to_vec());
     }
-    let Ok(mut mac) = Hmac::<Sha1>::new_from_slice(&salt) else {
+    let hashed = || {
+        let rest = hosts.strip_prefix(HASH_MAGIC)?;
+        let end = find(rest, b'|')?;
+        let salt = STANDARD.decode(&rest[..end]).ok()?;
+        let hash = rest[end + 1..].to_vec();
+        (salt.len() == SALT_LENGTH).then_some(Names::Hashed { salt, hash })
+    };
+    hashed().unwrap_or(Names::Nobody)
+}
+
+/// Whether a hash is that of this host.
+fn hash_matches(host: &[u8], salt: &[u8], hash: &[u8]) -> bool {
+    let Ok(mut mac) = Hmac::<Sha1>::new_from_slice(salt) else {
         return false;
     };
     mac.update(host);
-    let hash = STANDARD.encode(mac.finalize().into_bytes());
-    rest[end + 1..] == *hash.as_bytes()
+    *hash == *STANDARD.encode(mac.finalize().into_bytes()).as_bytes()
 }
 
 fn find(text: &[u8], byte: u8) -> Option<usize> {

@@ -9,6 +9,7 @@ mod line;
 use crate::diagnostic::Problem;
 use line::{Line, Marker};
 use russh::keys::{Algorithm, HashAlg, PublicKey};
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -18,8 +19,13 @@ const DEFAULT_PORT: u16 = 22;
 /// The host keys of all `known_hosts` files of a run.
 #[derive(Debug, Clone, Default)]
 pub struct KnownHosts {
-    /// The files in the order in which OpenSSH asks them.
-    files: Vec<(PathBuf, Vec<(usize, Line)>)>,
+    files: Vec<PathBuf>,
+    /// All lines in the order in which OpenSSH asks them, each with its file and its number from 1.
+    lines: Vec<(usize, usize, Line)>,
+    /// Where the lines are that say whom they are about.
+    plain: HashMap<Vec<u8>, Vec<usize>>,
+    /// The others: each host has to be compared with each of them.
+    others: Vec<usize>,
 }
 
 /// What the files say about a key that a host has shown.
@@ -63,7 +69,7 @@ impl KnownHosts {
     ///
     /// A file that exists and can't be read: it must not count as one that knows nobody.
     pub fn load(user_files: &[PathBuf], global_files: &[PathBuf]) -> Result<Self, Problem> {
-        let mut files = Vec::new();
+        let mut known = Self::default();
         for path in user_files.iter().chain(global_files) {
             let text = match std::fs::read(path) {
                 Ok(text) => text,
@@ -77,9 +83,26 @@ impl KnownHosts {
                     .help("make the file readable, or set `user_known_hosts_file` or `global_known_hosts_file` to another one"));
                 }
             };
-            files.push((path.clone(), read_lines(&text).collect()));
+            known.read(path, &text);
         }
-        Ok(Self { files })
+        Ok(known)
+    }
+
+    fn read(&mut self, path: &Path, text: &[u8]) {
+        let file = self.files.len();
+        self.files.push(path.to_path_buf());
+        for (number, line) in read_lines(text) {
+            let index = self.lines.len();
+            match line.plain_names() {
+                None => self.others.push(index),
+                Some(names) => {
+                    for name in names {
+                        self.plain.entry(name).or_default().push(index);
+                    }
+                }
+            }
+            self.lines.push((file, number, line));
+        }
     }
 
     /// Judges the key that a host has shown. Give the `host_key_name` and `host_key_port` of the
@@ -170,11 +193,20 @@ impl KnownHosts {
 
     /// The lines about a name, with file and number.
     fn about(&self, name: &str) -> impl Iterator<Item = (&PathBuf, usize, &Line)> {
-        self.files.iter().flat_map(move |(file, lines)| {
-            lines
-                .iter()
-                .filter(move |(_, line)| line.is_about(name.as_bytes()))
-                .map(move |(number, line)| (file, *number, line))
+        let plain = self
+            .plain
+            .get(name.as_bytes())
+            .into_iter()
+            .flatten()
+            .copied();
+        let about = |index: &usize| self.lines[*index].2.is_about(name.as_bytes());
+        let mut found: Vec<usize> = self.others.iter().copied().filter(about).collect();
+        found.extend(plain);
+        found.sort_unstable();
+        found.dedup();
+        found.into_iter().map(|index| {
+            let (file, number, line) = &self.lines[index];
+            (&self.files[*file], *number, line)
         })
     }
 }
