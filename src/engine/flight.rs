@@ -63,12 +63,12 @@ impl Flight {
             }
             flight.leave(terms);
         }
-        let text = message::script(&nonce, steps, None);
-        if shell::fits_request(terms, identity, &text) {
-            let shell = Shell::with_message(connection, terms, identity, &text).await?;
+        if let Some(message) = shell::in_request(terms, identity, &nonce, steps) {
+            let shell = Shell::with_message(connection, terms, identity, &message).await?;
             return Ok(Self::new(shell.process, &nonce, steps));
         }
         let shell = Shell::open(connection, terms, identity).await?;
+        let text = message::script(&nonce, steps, None);
         let mut flight = Self::new(shell.process, &nonce, steps);
         flight.write(&text, terms, end).await;
         Ok(flight)

@@ -50,69 +50,82 @@ pub fn nonce() -> String {
 /// The text for `sh`. `last` is the session of the message before in the same shell: where something still runs in it,
 /// which could speak into the answers, this one refuses.
 pub fn script(nonce: &str, steps: &[Step], last: Option<i64>) -> String {
-    let mut text = String::with_capacity(2048);
-    // All of it is one function, so that the shell has read everything before it runs anything.
-    text.push_str("rn_main() {\n");
-    text.push_str(PRELUDE);
-    text.push_str(&format!("rn_n={nonce}\n"));
-    text.push_str(
-        r#"rn_end() {
-  printf '\n%s %s %s\n' "$rn_n" "$1" "$2"
-  printf '\n%s %s %s\n' "$rn_n" "$1" "$2" >&2
+    // The shell must have read everything before it runs anything: all of it is one function.
+    text(nonce, steps, last, "\n")
 }
-"#,
-    );
+
+/// The same as one line without anything that a login shell of another kind could take for something else, if there
+/// is such a line.
+pub fn line(nonce: &str, steps: &[Step]) -> Option<String> {
+    let plain = |step: &Step| {
+        let values = step.env.iter().map(|(_, value)| value);
+        let mut texts = values.chain([&step.script.text]);
+        !texts.any(|text| text.contains(['\n', '!', '#'])) && step.settled.is_none()
+    };
+    if !steps.iter().all(plain) || needs_prelude(steps) {
+        return None;
+    }
+    Some(text(nonce, steps, None, " "))
+}
+
+fn needs_prelude(steps: &[Step]) -> bool {
+    steps.iter().any(|step| step.script.text.contains("rn_"))
+}
+
+/// Every line ends where a blank would do as well; `end` stands behind each.
+fn text(nonce: &str, steps: &[Step], last: Option<i64>, end: &str) -> String {
+    let mut text = String::with_capacity(2048);
+    let mut line = |words: &str| {
+        text.push_str(words);
+        text.push_str(end);
+    };
+    line("rn_main() {");
+    if needs_prelude(steps) {
+        line(PRELUDE);
+    }
+    line(&format!("rn_n={nonce};"));
+    line(r#"rn_mark() { printf '\n%s %s %s\n' "$rn_n" "$1" "$2"; };"#);
+    line(r#"rn_end() { rn_mark "$1" "$2"; rn_mark "$1" "$2" >&2; };"#);
     if let Some(last) = last {
-        text.push_str(&format!(
-            "if kill -0 -{last} 2>/dev/null; then rn_end refused 0; exit 0; fi\n"
+        line(&format!(
+            "if kill -0 -{last} 2>/dev/null; then rn_end refused 0; exit 0; fi;"
         ));
     }
-    text.push_str(
-        r#"rn_l=$rn_s; unset rn_s
-exec 3<&0 </dev/null
-(
-  while read -r rn_line <&3; do :; done
-  trap '' TERM HUP INT
-  kill -TERM 0
-  sleep 2
-  kill -KILL 0
-) >/dev/null 2>&1 &
-rn_w=$!
-rn_over= rn_held=
-trap 'rn_over=1' TERM
-rn_rest() { { kill $rn_w; wait $rn_w; } 2>/dev/null; }
-rn_end "pid${rn_l:+-again}" $$
-"#,
-    );
+    line("rn_l=$rn_s; unset rn_s; exec 3<&0 </dev/null;");
+    line("( while read -r rn_line <&3; do :; done; trap '' TERM HUP INT;");
+    line("kill -TERM 0; sleep 2; kill -KILL 0 ) >/dev/null 2>&1 &");
     // The trap stands behind the watcher, which could miss its own TERM if it were born with one.
     // The watcher goes before the last marker: the runner ends the input when it has seen that, and what the steps
     // left running on purpose must not be taken for a lost connection's.
-    text.push_str("rn_stats= rn_sums=\n");
+    line("rn_w=$! ; rn_over= rn_held= rn_stats= rn_sums=; trap 'rn_over=1' TERM;");
+    line("rn_rest() { { kill $rn_w; wait $rn_w; } 2>/dev/null; };");
+    line(r#"rn_end "pid${rn_l:+-again}" $$;"#);
     let last_guarded = steps.iter().rposition(|step| step.guarded).unwrap_or(0);
     let first_question = steps.iter().take_while(|step| step.needed).count();
     for (index, step) in steps.iter().enumerate() {
         if index == first_question {
-            gather(&steps[index..], &mut text);
+            gather(&steps[index..], &mut line);
         }
         let judged = index < last_guarded && !step.needed;
-        text.push_str(&run(step, judged));
-        let end = format!("rn_end {index} $rn_c");
+        run(step, judged, &mut line);
+        let marker = format!("rn_end {index} $rn_c;");
         if index + 1 == steps.len() {
-            text.push_str("rn_rest\n");
+            line("rn_rest;");
         } else if step.needed {
-            text.push_str(&format!(
-                "if [ $rn_c != 0 ]; then rn_rest; {end}; exit {AGAIN}; fi\n"
+            line(&format!(
+                "if [ $rn_c != 0 ]; then rn_rest; {marker} exit {AGAIN}; fi;"
             ));
         }
-        text.push_str(&end);
-        text.push('\n');
+        line(&marker);
     }
-    text.push_str(&format!("exit {AGAIN}\n}}\nrn_main\n"));
+    line(&format!("exit {AGAIN};"));
+    line("};");
+    line("rn_main");
     text
 }
 
 /// Has one process look at what many questions are about.
-fn gather(steps: &[Step], text: &mut String) {
+fn gather(steps: &[Step], line: &mut impl FnMut(&str)) {
     // What a shell could take for something else is looked at by itself.
     let looks = || {
         let all = steps.iter().flat_map(|step| &step.script.looks);
@@ -120,7 +133,7 @@ fn gather(steps: &[Step], text: &mut String) {
     };
     let mut list = |what: &str, paths: Vec<&str>| {
         if paths.len() > 1 {
-            text.push_str(&format!("{what} {}\n", paths.join(" ")));
+            line(&format!("{what} {};", paths.join(" ")));
         }
     };
     let paths = |follow: bool| {
@@ -133,31 +146,32 @@ fn gather(steps: &[Step], text: &mut String) {
     list("rn_digest", sums.map(|look| look.path.as_str()).collect());
 }
 
-/// The text that runs one step and leaves its code in `rn_c`. `judged`: a guarded step depends on how it goes.
-fn run(step: &Step, judged: bool) -> String {
-    let mut body = String::from("exec 3<&-\n");
-    for (name, value) in &step.env {
-        body.push_str(&format!("export {name}={}\n", quote(value)));
+/// Runs one step and leaves its code in `rn_c`. `judged`: a guarded step depends on how it goes.
+fn run(step: &Step, judged: bool, line: &mut impl FnMut(&str)) {
+    let captured = step.settled.as_ref().filter(|_| judged && !step.guarded);
+    if step.guarded {
+        line("if [ -z \"$rn_held\" ]; then");
     }
-    body.push_str(&step.script.text);
+    line(if captured.is_some() { "rn_o=$(" } else { "(" });
+    line("exec 3<&-;");
+    for (name, value) in &step.env {
+        line(&format!("export {name}={};", quote(value)));
+    }
+    line(&step.script.text);
     // Asked to end, the shell itself stays until the step has: its own end tells that nothing is left.
-    let stay = "if [ -n \"$rn_over\" ]; then exit 143; fi\n";
-    let plain = format!("(\n{body}\n)\nrn_c=$?\n{stay}");
-    match &step.settled {
-        _ if step.guarded => {
-            let judge = if judged {
-                "[ $rn_c = 0 ] || rn_held=1\n"
-            } else {
-                ""
-            };
-            format!("if [ -z \"$rn_held\" ]; then\n{plain}{judge}else rn_c={HELD_BACK}; fi\n")
-        }
-        Some(pattern) if judged => format!(
-            "rn_o=$(\n{body}\n)\nrn_c=$?\n{stay}[ -z \"$rn_o\" ] || printf '%s\\n' \"$rn_o\"\n\
-             case $rn_o in {pattern}) [ $rn_c = 0 ] ;; *) false ;; esac || rn_held=1\n"
-        ),
-        None if judged => format!("{plain}rn_held=1\n"),
-        _ => plain,
+    line("); rn_c=$?; if [ -n \"$rn_over\" ]; then exit 143; fi;");
+    if let Some(pattern) = captured {
+        line("[ -z \"$rn_o\" ] || printf '%s\\n' \"$rn_o\";");
+        line(&format!(
+            "case $rn_o in {pattern}) [ $rn_c = 0 ] ;; *) false ;; esac || rn_held=1;"
+        ));
+    } else if judged && step.guarded {
+        line("[ $rn_c = 0 ] || rn_held=1;");
+    } else if judged {
+        line("rn_held=1;");
+    }
+    if step.guarded {
+        line(&format!("else rn_c={HELD_BACK}; fi;"));
     }
 }
 

@@ -4,7 +4,7 @@
 //! `sh` of its own in a session of its own, so that what belongs to it can be ended together and nothing else with it.
 
 use super::exchange::{Identity, Terms, Trouble};
-use super::message;
+use super::message::{self, Step};
 use crate::shell::quote;
 use crate::transport::{Chunk, Connection, Ending, Output, Process};
 use std::collections::HashMap;
@@ -105,10 +105,15 @@ impl Shell {
         connection: &dyn Connection,
         terms: &Terms,
         identity: &Identity,
-        message: &str,
+        message: &InRequest,
     ) -> Result<Self, Trouble> {
-        let script = format!(r#"eval "$(printf %b "{}")""#, escape(message));
-        let process = start(connection, terms, identity, &script).await?;
+        let process = match message {
+            InRequest::Line(line) => start(connection, terms, identity, line).await?,
+            InRequest::Escaped(text) => {
+                let script = format!(r#"eval "$(printf %b "{}")""#, escape(text));
+                start(connection, terms, identity, &script).await?
+            }
+        };
         Ok(Self {
             process,
             last: None,
@@ -116,9 +121,30 @@ impl Shell {
     }
 }
 
-/// Whether a message may travel in the request that starts its shell.
-pub(super) fn fits_request(terms: &Terms, identity: &Identity, message: &str) -> bool {
-    terms.public && message.len() <= IN_REQUEST && password(identity, terms).is_none()
+/// A message that travels in the request for its shell.
+pub(super) enum InRequest {
+    /// As it is.
+    Line(String),
+    /// In the escapes of `printf`, which costs a process on the host.
+    Escaped(String),
+}
+
+/// The steps as a message that travels in the request for its shell, if it may.
+pub(super) fn in_request(
+    terms: &Terms,
+    identity: &Identity,
+    nonce: &str,
+    steps: &[Step],
+) -> Option<InRequest> {
+    if !terms.public || password(identity, terms).is_some() {
+        return None;
+    }
+    let message = match message::line(nonce, steps) {
+        Some(line) => InRequest::Line(line),
+        None => InRequest::Escaped(message::script(nonce, steps, None)),
+    };
+    let (InRequest::Line(text) | InRequest::Escaped(text)) = &message;
+    (text.len() <= IN_REQUEST).then_some(message)
 }
 
 /// Starts `sh -c` with a short script, with its standard input open to the caller.

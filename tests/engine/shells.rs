@@ -98,3 +98,20 @@ command = { argv = ["printf", "%s|", "it's", "a \"b\" $c `d` \\e !f", "new\nline
         );
     }
 }
+
+/// What needs no escapes goes as one line that a login shell of any kind hands on as it is.
+#[tokio::test]
+async fn what_is_plain_needs_no_escapes() {
+    let mut scene = Scene::tasks(
+        &["a"],
+        "",
+        &["name = \"1\"\ncommand = \"echo it\\\\'s 'a b'\""],
+    );
+    scene.public = true;
+    let ran = scene.play().await;
+    assert_eq!(ran.outcome("a", "1").stdout, b"it's a b\n");
+    let command = &ran.runs[0].command;
+    assert!(!command.contains("printf %b"), "{command}");
+    let history = command.replace("$! ", "").contains('!');
+    assert!(!command.contains('\n') && !history, "{command}");
+}
