@@ -5,6 +5,7 @@
 
 mod ahead;
 mod barrier;
+mod carry;
 mod exchange;
 mod flight;
 mod host;

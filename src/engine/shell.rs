@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout_at};
 /// message could end what the first has left running. Login shells of all kinds must take this as one quoted word.
 ///
 /// The code that asks for the next one is [`message::AGAIN`].
-const LOOP: &str = r#"rn_s=$(command -v setsid); export rn_s; while $rn_s /bin/sh; c=$?; [ $c = 77 ] && [ -n "$rn_s" ]; do :; done; exit $c"#;
+const LOOP: &str = r#"rn_s=; command -v setsid >/dev/null && rn_s=setsid; export rn_s; while $rn_s /bin/sh; c=$?; [ $c = 77 ] && [ -n "$rn_s" ]; do :; done; exit $c"#;
 
 /// A message up to this size can travel in the request that starts its shell.
 const IN_REQUEST: usize = 16 * 1024;

@@ -5,7 +5,6 @@ use super::host::HostRun;
 use super::message::Step;
 use super::outcome::{self, Full};
 use super::question::{Answers, Aside, Early, Question};
-use super::transfer::{self, Upload, Way};
 use crate::document::Node;
 use crate::event::{Event, Status, TaskId};
 use crate::modules::{Action, Changes, Done, Found, Module};
@@ -14,9 +13,6 @@ use crate::playbook::{Play, Task};
 use crate::vars::{Lookup, Trouble as Unrendered};
 use serde_json::Value;
 use tokio::time::Instant;
-
-/// How often a transfer that was broken goes on over a new connection.
-const RECONNECTS: u32 = 3;
 
 /// What to put into a message beside a task: for these rights, and with commands that only look or without.
 pub(super) type Others<'a> = dyn Fn(&Answers, &Identity, bool) -> Vec<Aside> + Sync + 'a;
@@ -200,7 +196,9 @@ impl HostRun {
                 }
                 other => {
                     self.land(answers).await;
-                    self.transfer(doing, other).await.map(|()| Vec::new())
+                    self.transfer(doing.task, &doing.identity, other)
+                        .await
+                        .map(|()| Vec::new())
                 }
             };
             done.extend(result?);
@@ -290,90 +288,6 @@ impl HostRun {
         };
         self.hear_early(doing.task, &early, answers).await;
         answers.take_early(&early)
-    }
-
-    async fn transfer(&self, doing: &Doing<'_>, action: &Action) -> Result<(), Box<Full>> {
-        if let Action::Pause(length) = action {
-            let mut stop = self.context.terms.stop.clone();
-            return tokio::select! {
-                () = tokio::time::sleep(*length) => Ok(()),
-                _ = stop.wait_for(|stop| *stop) => {
-                    Err(Box::new(outcome::trouble(Trouble::Stopped { left: None }, true, None)))
-                }
-            };
-        }
-        let deadline = doing.task.timeout.map(|limit| Instant::now() + limit);
-        let resumes = matches!(action, Action::Upload { resume: true, .. });
-        let mut reconnects = if resumes { RECONNECTS } else { 0 };
-        let mut begun = false;
-        let error = loop {
-            let error = match self.carry(doing, action, deadline).await {
-                Ok(()) => return Ok(()),
-                Err(error) => error,
-            };
-            let absent = matches!(error, transfer::Error::Trouble(Trouble::NotStarted(_)));
-            let broken = absent || matches!(error, transfer::Error::Trouble(Trouble::Lost(_)));
-            begun |= !absent;
-            if !broken || reconnects == 0 || self.context.stopping() {
-                break error;
-            }
-            reconnects -= 1;
-            self.close().await;
-        };
-        let user = doing.identity.user.as_deref();
-        let why = match error {
-            transfer::Error::Failed(message) => {
-                return Err(Box::new(Full::new(Status::Failed, message)));
-            }
-            transfer::Error::Trouble(why) => why,
-        };
-        let mut full = outcome::trouble(why, false, user);
-        if let (Action::Upload { to, .. }, true) = (action, resumes && begun) {
-            full.help.push(format!(
-                "what has arrived is kept on the host as {to}: the next run goes on from there"
-            ));
-        }
-        Err(Box::new(full))
-    }
-
-    /// Carries a file, over one connection.
-    async fn carry(
-        &self,
-        doing: &Doing<'_>,
-        action: &Action,
-        deadline: Option<Instant>,
-    ) -> Result<(), transfer::Error> {
-        let Some(connection) = self.connection().await else {
-            let why = Trouble::NotStarted("there is no connection".into());
-            return Err(transfer::Error::Trouble(why));
-        };
-        let mark = self.meter.mark();
-        let way = Way {
-            connection: &*connection,
-            terms: &self.context.terms,
-            identity: &doing.identity,
-            deadline,
-        };
-        let mut tell = |transfer| {
-            let host = self.name().to_string();
-            self.context.send(Event::Transfer { host, transfer });
-        };
-        let result = match action {
-            Action::Upload { from, to, resume } => {
-                let source = self.context.sources.open(from).await;
-                let upload = Upload {
-                    source: source.map_err(transfer::Error::Failed)?,
-                    to,
-                    resume: *resume,
-                };
-                transfer::upload(&way, &upload, &mut tell).await
-            }
-            Action::Fetch { from, to } => transfer::fetch(&way, from, to, &mut tell).await,
-            Action::Run(_) | Action::Pause(_) => Ok(()),
-        };
-        let traffic = self.meter.since(&mark);
-        self.context.send(mark.exchanged(self.name(), traffic));
-        result
     }
 
     /// Applies `failed_when` and `changed_when`.
