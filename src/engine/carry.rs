@@ -34,7 +34,7 @@ impl HostRun {
         let mut reconnects = if resumes { RECONNECTS } else { 0 };
         let mut begun = false;
         let error = loop {
-            let error = match self.carry(task, identity, action, deadline).await {
+            let error = match self.carry(identity, action, deadline).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
@@ -66,7 +66,6 @@ impl HostRun {
     /// Carries a file, over one connection.
     async fn carry(
         &self,
-        task: &Task,
         identity: &Identity,
         action: &Action,
         deadline: Option<Instant>,
@@ -79,7 +78,7 @@ impl HostRun {
         let way = Way {
             connection: &*connection,
             terms: &self.context.terms,
-            identity: identity,
+            identity,
             deadline,
         };
         let mut tell = |transfer| {

@@ -12,7 +12,6 @@ use crate::plan::Turn;
 use crate::playbook::{Play, Task};
 use crate::vars::{Lookup, Trouble as Unrendered};
 use serde_json::Value;
-use tokio::time::Instant;
 
 /// What to put into a message beside a task: for these rights, and with commands that only look or without.
 pub(super) type Others<'a> = dyn Fn(&Answers, &Identity, bool) -> Vec<Aside> + Sync + 'a;
