@@ -18,6 +18,7 @@ mod shell;
 mod talk;
 mod transfer;
 mod turn;
+mod walk;
 
 use crate::event::{Event, Moment};
 use crate::inventory::Host;

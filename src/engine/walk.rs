@@ -1,0 +1,171 @@
+//! One host's way through its tasks: ask early, act in order, stop when something is wrong.
+
+use super::ahead::Look;
+use super::exchange::Identity;
+use super::host::{HostRun, Work};
+use super::outcome::{self, State, Verdict};
+use super::question::Answers;
+use super::turn::{Here, ends_tries};
+use crate::event::{Event, TaskId};
+use crate::modules::Found;
+use crate::plan::{self, Prepared};
+use crate::playbook::Task;
+use std::collections::HashSet;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+impl HostRun {
+    /// Goes through some tasks. Answers the handlers that were notified.
+    pub(super) async fn work(&self, work: &Work) -> HashSet<String> {
+        let mut notified = HashSet::new();
+        let mut answers = Answers::default();
+        for (position, &index) in work.tasks.iter().enumerate() {
+            if self.state() != State::Well {
+                break;
+            }
+            let stopped = self.context.stopping();
+            if stopped || work.halt.load(Ordering::Relaxed) {
+                self.not_begun(work, index, stopped);
+                break;
+            }
+            let ahead = &work.tasks[position + 1..];
+            let verdict = self.task(work, index, ahead, &mut answers).await;
+            if verdict.changed {
+                notified.extend(work.task(index).notify.iter().cloned());
+            }
+            if let Some(state) = verdict.leaves {
+                self.set_state(state);
+                if work.play.any_errors_fatal {
+                    work.halt.store(true, Ordering::Relaxed);
+                }
+            }
+        }
+        if self.state() != State::Well && work.play.any_errors_fatal {
+            work.halt.store(true, Ordering::Relaxed);
+        }
+        self.land(&mut answers).await;
+        notified
+    }
+
+    /// A host that must stop before its work is done is not as wanted, and the recap has to say so.
+    fn not_begun(&self, work: &Work, index: usize, stopped: bool) {
+        let task = work.task(index);
+        let id = TaskId {
+            play: work.index,
+            index,
+            name: plan::title(task, &self.scope(work)),
+            item: None,
+        };
+        self.settle(task, id, outcome::not_begun(stopped), Instant::now());
+        self.set_state(State::Failed);
+    }
+
+    async fn task(
+        &self,
+        work: &Work,
+        index: usize,
+        ahead: &[usize],
+        answers: &mut Answers,
+    ) -> Verdict {
+        let task = work.task(index);
+        let scope = self.scope(work);
+        let id = TaskId {
+            play: work.index,
+            index,
+            name: plan::title(task, &scope),
+            item: None,
+        };
+        let started = Instant::now();
+        let prepared = plan::prepare(task, &work.play, &scope, self.context.options.diff);
+        let turns = match prepared {
+            Ok(Prepared::Ready(turns)) => turns,
+            other => {
+                let outcome = match other {
+                    Err(problems) => outcome::wrong(&problems),
+                    Ok(Prepared::Later(name)) => {
+                        outcome::too_early(&name, self.context.options.check)
+                    }
+                    Ok(Prepared::Skipped(why)) => outcome::skipped(why),
+                    Ok(Prepared::Ready(_)) => outcome::skipped("nothing to do".into()),
+                };
+                return self.settle(task, id, outcome, started);
+            }
+        };
+        // Connecting belongs to no task; a host that is lost there has been reported.
+        let needs_host = turns
+            .iter()
+            .filter_map(|turn| turn.module.as_ref())
+            .any(|module| {
+                module.probe().is_some()
+                    || module
+                        .changes(&Found::default())
+                        .is_ok_and(|c| !c.actions.is_empty())
+            });
+        if needs_host && !self.connect().await {
+            return Verdict::default();
+        }
+        self.context.send(Event::TaskStarted {
+            host: self.name().to_string(),
+            task: id.clone(),
+        });
+        let mut results = Vec::new();
+        for (position, turn) in turns.iter().enumerate() {
+            let others = |answers: &Answers, identity: &Identity, may_run: bool| {
+                let mut look = Look::new(self, work, answers, identity, may_run);
+                if look.turns(index, task, &turns, position + 1) {
+                    look.tasks(ahead);
+                }
+                look.asides
+            };
+            let here = Here {
+                task,
+                play: &work.play,
+                id: &id,
+                turn,
+                place: (index, position),
+                others: &others,
+            };
+            let result = self.turn(&here, answers).await;
+            let over = ends_tries(result.status);
+            results.push((turn.item.clone(), result));
+            if over || self.context.stopping() {
+                break;
+            }
+        }
+        let outcome = outcome::join(results, task.items.is_some());
+        self.settle(task, id, outcome, started)
+    }
+
+    /// Reports an outcome, keeps what it registers, and says what follows from it.
+    fn settle(
+        &self,
+        task: &Task,
+        id: TaskId,
+        mut outcome: outcome::Full,
+        started: Instant,
+    ) -> Verdict {
+        let world = &self.context.world;
+        for (name, value) in std::mem::take(&mut outcome.facts) {
+            world.set(self.name(), &name, value);
+        }
+        if let Some(name) = &task.register
+            && !outcome.absent
+        {
+            world.set(self.name(), name, outcome.value());
+        }
+        let verdict = outcome.verdict(task.ignore_errors);
+        tracing::info!(
+            host = self.name(),
+            place = %task.place,
+            status = ?outcome.status,
+            took = ?started.elapsed(),
+            "task"
+        );
+        self.context.send(Event::TaskFinished {
+            host: self.name().to_string(),
+            task: id,
+            outcome: Box::new(outcome.event(task, started.elapsed())),
+        });
+        verdict
+    }
+}
