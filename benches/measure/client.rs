@@ -52,6 +52,7 @@ pub fn run(place: &Place, args: &[&str]) -> Used {
         .env_clear()
         .env("HOME", place.path(""))
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("RUNNER_PERSIST", "0")
         .env("MEASURE_ROLE", "client")
         .env(REPORT, &report)
         .stdin(Stdio::null())
