@@ -1,4 +1,7 @@
-//! Looking ahead: what can be asked early, and which commands that only look can run in the same message.
+//! Looking ahead: what can be asked early, and what can run in the same message.
+//!
+//! A command that only looks runs there if the host's answers before it call for no change. A change that the host's last answers
+//! called for is made there if it gives the same answer again, now that the changes before it are made.
 
 use super::exchange::Identity;
 use super::host::{HostRun, Work};
@@ -42,7 +45,7 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// Looks through the tasks, up to the first that depends on a result, or that acts without asking.
+    /// Looks through the tasks, up to the first that depends on a result, or that acts in a way that can't be foreseen.
     pub(super) fn tasks(&mut self, ahead: &[usize]) {
         let mut pending = HashSet::new();
         for &index in ahead {
@@ -75,7 +78,7 @@ impl<'a> Look<'a> {
         for (position, turn) in turns.iter().enumerate().skip(from) {
             let Some(module) = &turn.module else { continue };
             if let Some(question) = self.host.question(task, &self.work.play, turn) {
-                if !self.ask(task, turn, question) {
+                if !self.ask(task, turn, (index, position), question) {
                     return false;
                 }
                 continue;
@@ -94,7 +97,7 @@ impl<'a> Look<'a> {
     }
 
     /// False: what stands behind it would have to be asked again.
-    fn ask(&mut self, task: &Task, turn: &Turn, question: Question) -> bool {
+    fn ask(&mut self, task: &Task, turn: &Turn, place: (usize, usize), question: Question) -> bool {
         let Some(module) = &turn.module else {
             return true;
         };
@@ -102,15 +105,68 @@ impl<'a> Look<'a> {
             self.may_run &= settled;
             return true;
         }
-        let changes = self.answers.needed_change(&question, &**module);
         let same = question.identity == *self.identity;
-        let judged = task.failed_when.is_some() || task.until.is_some();
+        let judged = task.failed_when.is_some() || task.until.is_some() || task.retries > 0;
+        if let Some(found) = self.answers.before(&question) {
+            match module.changes(found) {
+                Ok(changes) if changes.actions.is_empty() => {}
+                Ok(changes)
+                    if same && !judged && self.act(task, turn, place, &question, &changes) =>
+                {
+                    return true;
+                }
+                // It calls for a change, after which everything would have to be asked again.
+                _ => {
+                    self.may_run = false;
+                    if same {
+                        self.asides.push(Aside::Ask(question, None));
+                    }
+                    return false;
+                }
+            }
+        }
         let settled = module.settled().filter(|_| same && self.may_run && !judged);
         self.may_run &= settled.is_some();
         if same {
             self.asides.push(Aside::Ask(question, settled));
         }
-        !changes
+        true
+    }
+
+    /// A change that was called for before: it may be made at once if the host still gives the same answer.
+    fn act(
+        &mut self,
+        task: &Task,
+        turn: &Turn,
+        place: (usize, usize),
+        question: &Question,
+        changes: &Changes,
+    ) -> bool {
+        let play = &self.work.play;
+        let fatal = play.any_errors_fatal || play.max_fail_percentage.is_some();
+        let real = !self.host.context.options.check || task.check_mode == Some(false);
+        let plain = turn
+            .module
+            .as_ref()
+            .is_some_and(|module| module.settled().is_some());
+        let [Action::Run(script)] = &changes.actions[..] else {
+            return false;
+        };
+        let Some(same) = self.answers.same_as_before(question) else {
+            return false;
+        };
+        if !self.may_run || fatal || !real || !plain || task.timeout.is_some() {
+            return false;
+        }
+        let command = Question {
+            identity: question.identity.clone(),
+            env: turn.env.clone(),
+            script: script.clone(),
+        };
+        self.asides.push(Aside::Ask(question.clone(), Some(same)));
+        let turn = place;
+        self.asides.push(Aside::Act(Early { turn, command }));
+        true
     }
 
     /// A command of which the playbook says that it changes nothing runs once, and only where nothing changes before it.

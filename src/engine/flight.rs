@@ -216,9 +216,9 @@ impl Flight {
         self.taken
     }
 
-    /// Whether nothing more will be heard.
-    pub(super) fn is_over(&self) -> bool {
-        self.over
+    /// Whether nothing more will be heard, and everything is taken.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.over && self.streams.out.done.is_empty()
     }
 
     /// Why there are no more answers although there should be; asked when it is over and all are taken.

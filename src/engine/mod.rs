@@ -2,6 +2,9 @@
 //!
 //! Hosts don't wait for each other. A barrier stands only at the end of a play, at `serial` batches, and before a task
 //! that reads another host's result. The engine prints nothing: it sends [`Event`]s.
+//!
+//! `walk` takes a host through its tasks and `turn` does one of them. What it wants to know or to have done goes out as
+//! a message (`message`, `talk`) with what `ahead` finds to put beside it, and is heard answer by answer (`flight`).
 
 mod ahead;
 mod barrier;

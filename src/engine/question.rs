@@ -4,7 +4,11 @@ use super::exchange::{Identity, Trouble};
 use super::flight::Flight;
 use super::message::{HELD_BACK, Step};
 use crate::modules::{Done, Found, Module, Script};
+use crate::shell::quote;
 use std::collections::HashMap;
+
+/// Longer answers are not compared on the host, in bytes.
+const SHORT: usize = 4096;
 
 /// What a host has answered, for as long as nothing changes on it.
 #[derive(Default)]
@@ -31,7 +35,7 @@ pub(super) struct Question {
     pub script: Script,
 }
 
-/// A command that only looks, which may run ahead of its turn once nothing before it calls for a change.
+/// A command that may run ahead of its turn, once everything before it has gone as foreseen.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Early {
     /// The task, and the turn of its loop.
@@ -42,10 +46,13 @@ pub(super) struct Early {
 /// What travels in a message beside the task that sends it.
 #[derive(Debug, Clone)]
 pub(super) enum Aside {
-    /// A question, and the pattern of answers that call for no change.
+    /// A question, and the pattern of answers with which what follows may go on: those that call for no change, or the
+    /// one for which the change behind it is meant.
     Ask(Question, Option<String>),
-    /// A command.
+    /// A command that only looks.
     Run(Early),
+    /// A change.
+    Act(Early),
 }
 
 impl Question {
@@ -68,7 +75,7 @@ impl Aside {
                 settled: settled.clone(),
                 ..question.step()
             },
-            Aside::Run(early) => Step {
+            Aside::Run(early) | Aside::Act(early) => Step {
                 live: true,
                 guarded: true,
                 ..early.command.step()
@@ -87,12 +94,6 @@ impl Answers {
         let found = self.get(question)?;
         let settled = |changes: crate::modules::Changes| changes.actions.is_empty();
         Some(module.changes(found).is_ok_and(settled))
-    }
-
-    /// Whether the host called for a change when it was last asked.
-    pub(super) fn needed_change(&self, question: &Question, module: &dyn Module) -> bool {
-        let changes = self.before.get(question).map(|found| module.changes(found));
-        changes.is_some_and(|changes| changes.is_ok_and(|changes| !changes.actions.is_empty()))
     }
 
     /// What came of a command that ran ahead of its turn.
@@ -124,15 +125,54 @@ impl Answers {
     /// Why the message on its way has come to its end too early.
     pub(super) fn trouble(&self) -> Option<Trouble> {
         let flight = &self.flying.as_ref()?.flight;
-        flight.is_over().then(|| flight.trouble()).flatten()
+        flight.is_exhausted().then(|| flight.trouble()).flatten()
     }
 
-    /// Takes in the answers that have come.
-    pub(super) fn learn(&mut self) {
+    /// Whether a change is on its way of which nothing has been heard.
+    pub(super) fn may_have_acted(&self) -> bool {
+        let asides = self
+            .flying
+            .iter()
+            .flat_map(|flying| flying.asides.as_slice());
+        asides
+            .into_iter()
+            .any(|aside| matches!(aside, Aside::Act(_)))
+    }
+
+    /// Whether a task of the play has run ahead of its turn, or may yet.
+    pub(super) fn has_early(&self, task: usize) -> bool {
+        let asides = self
+            .flying
+            .iter()
+            .flat_map(|flying| flying.asides.as_slice());
+        let flying = asides.filter_map(|aside| match aside {
+            Aside::Run(early) | Aside::Act(early) => Some(early),
+            Aside::Ask(..) => None,
+        });
+        flying
+            .chain(self.ran.keys())
+            .any(|early| early.turn.0 == task)
+    }
+
+    /// The pattern of the answer that a question had before, for a change that is meant for just this answer.
+    pub(super) fn same_as_before(&self, question: &Question) -> Option<String> {
+        let found = self.before.get(question)?;
+        let text = std::str::from_utf8(&found.stdout).ok()?;
+        let plain = found.code == 0 && found.stderr.is_empty() && text.len() <= SHORT;
+        plain.then(|| quote(text.trim_end_matches('\n')))
+    }
+
+    /// What a question was answered before.
+    pub(super) fn before(&self, question: &Question) -> Option<&Found> {
+        self.before.get(question)
+    }
+
+    /// Takes in the answers that have come, but no more than `most`: what a change makes worthless is needed before it.
+    pub(super) fn learn(&mut self, most: usize) {
         let Some(flying) = &mut self.flying else {
             return;
         };
-        for done in flying.flight.take(usize::MAX) {
+        for done in flying.flight.take(most) {
             match flying.asides.next() {
                 Some(Aside::Ask(question, _)) => {
                     let found = Found {
@@ -145,14 +185,18 @@ impl Answers {
                 Some(Aside::Run(early)) if i64::from(done.code) != HELD_BACK => {
                     self.ran.insert(early, Ok(done));
                 }
-                Some(Aside::Run(_)) | None => {}
+                Some(Aside::Act(early)) if i64::from(done.code) != HELD_BACK => {
+                    self.before.extend(self.known.drain());
+                    self.ran.insert(early, Ok(done));
+                }
+                Some(Aside::Run(_) | Aside::Act(_)) | None => {}
             }
         }
         // The command whose turn it was may have begun.
-        if flying.flight.is_over()
+        if flying.flight.is_exhausted()
             && let Some(trouble) = flying.flight.trouble()
             && !matches!(trouble, Trouble::NotStarted(_) | Trouble::NoShell(_))
-            && let Some(Aside::Run(early)) = flying.asides.next()
+            && let Some(Aside::Run(early) | Aside::Act(early)) = flying.asides.next()
         {
             self.ran.insert(early, Err(trouble));
         }

@@ -82,7 +82,9 @@ impl HostRun {
             trouble: None,
         };
         answers.fly(flight, identity, asides.to_vec());
-        answers.learn();
+        if acting == 0 {
+            answers.learn(1);
+        }
         // What follows an action is a question, and its loss is no loss of the action.
         if acting == 0 || reply.answers.len() < acting {
             reply.trouble = answers.trouble();
@@ -116,7 +118,8 @@ impl HostRun {
 
     /// Waits for a command that runs ahead of its turn.
     pub(super) async fn hear_early(&self, task: &Task, early: &Early, answers: &mut Answers) {
-        let wanted = |aside: &Aside| matches!(aside, Aside::Run(run) if run == early);
+        let wanted =
+            |aside: &Aside| matches!(aside, Aside::Run(run) | Aside::Act(run) if run == early);
         self.hear(task, &wanted, answers).await;
     }
 
@@ -136,7 +139,7 @@ impl HostRun {
             .flight
             .hear(steps, &self.context.terms, end, &mut show)
             .await;
-        answers.learn();
+        answers.learn(distance);
         let traffic = Traffic {
             exchanges: 0,
             ..self.meter.since(&mark)
@@ -161,7 +164,7 @@ impl HostRun {
             .flight
             .hear(usize::MAX, terms, None, &mut |_| {})
             .await;
-        answers.learn();
+        answers.learn(usize::MAX);
         if let Some(flying) = answers.flying.take() {
             let mut shells = self.shells.lock().await;
             flying.flight.land(terms, &mut shells, &flying.identity);

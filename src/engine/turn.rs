@@ -165,7 +165,10 @@ impl HostRun {
         }
         if answers.get(question).is_none() {
             let why = trouble.unwrap_or(Trouble::Lost("the host gave no answer".into()));
-            return Err(outcome::trouble(why, true, doing.identity.user.as_deref()));
+            // A change that was meant for the answer may have been made.
+            let only_asked = !answers.may_have_acted();
+            let user = doing.identity.user.as_deref();
+            return Err(outcome::trouble(why, only_asked, user));
         }
         Ok(answers.get(question).cloned().unwrap_or_default())
     }
@@ -179,12 +182,16 @@ impl HostRun {
         reads: bool,
         answers: &mut Answers,
     ) -> Result<Full, Box<Full>> {
-        // What only waits changes nothing, but others may have changed something meanwhile.
-        if !changes.actions.is_empty() && !doing.task.never_changes() {
-            self.forget(answers).await;
-        }
         let mut done: Vec<Done> = Vec::new();
         let mut rest = &changes.actions[..];
+        if let Some(result) = self.ran_early(doing, rest, answers).await {
+            let user = doing.identity.user.as_deref();
+            done.push(result.map_err(|why| Box::new(outcome::trouble(why, false, user)))?);
+            rest = &[];
+        } else if !rest.is_empty() && !doing.task.never_changes() {
+            // What only waits changes nothing, but others may have changed something meanwhile.
+            self.forget(answers).await;
+        }
         while !rest.is_empty() {
             let (now, later) = rest.split_at(stretch(rest));
             rest = later;
@@ -201,9 +208,12 @@ impl HostRun {
                 }
             };
             done.extend(result?);
-            if let Some(bad) = done.last().filter(|done| done.code != 0) {
-                return Ok(outcome::bad_code(bad));
+            if done.last().is_some_and(|done| done.code != 0) {
+                break;
             }
+        }
+        if let Some(bad) = done.last().filter(|done| done.code != 0) {
+            return Ok(outcome::bad_code(bad));
         }
         let changed = !reads && !changes.actions.is_empty();
         let status = if changed { Status::Changed } else { Status::Ok };
@@ -227,12 +237,6 @@ impl HostRun {
         last: bool,
         answers: &mut Answers,
     ) -> Result<Vec<Done>, Box<Full>> {
-        if let Some(result) = self.ran_early(doing, actions, answers).await {
-            return result.map(|done| vec![done]).map_err(|why| {
-                let user = doing.identity.user.as_deref();
-                Box::new(outcome::trouble(why, false, user))
-            });
-        }
         let steps: Vec<Step> = actions
             .iter()
             .filter_map(|action| match action {
@@ -267,7 +271,7 @@ impl HostRun {
         }
     }
 
-    /// What came of a command that only looks, if it ran ahead of its turn.
+    /// What came of a command that ran ahead of its turn.
     async fn ran_early(
         &self,
         doing: &Doing<'_>,

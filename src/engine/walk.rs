@@ -24,7 +24,9 @@ impl HostRun {
                 break;
             }
             let stopped = self.context.stopping();
-            if stopped || work.halt.load(Ordering::Relaxed) {
+            // What has run ahead of its turn is told also when nothing else may begin.
+            let over = stopped || work.halt.load(Ordering::Relaxed);
+            if over && !answers.has_early(index) {
                 self.not_begun(work, index, stopped);
                 break;
             }

@@ -7,6 +7,7 @@
     reason = "a test that can't go on says so"
 )]
 
+mod ahead;
 mod checking;
 mod faults;
 mod flow;
