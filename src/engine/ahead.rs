@@ -45,9 +45,11 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// Looks through the tasks, up to the first that depends on a result, or that acts in a way that can't be foreseen.
-    pub(super) fn tasks(&mut self, ahead: &[usize]) {
-        let mut pending = HashSet::new();
+    /// Looks through the tasks behind one, up to the first that depends on a result, or that acts in a way that can't be
+    /// foreseen.
+    pub(super) fn tasks(&mut self, behind: &Task, ahead: &[usize]) {
+        // What it registers may have a value from before, which is not the one to go by.
+        let mut pending: HashSet<String> = behind.produces().into_iter().collect();
         for &index in ahead {
             let task = self.work.task(index);
             let mut scope = self.host.scope(self.work);

@@ -115,7 +115,7 @@ impl HostRun {
             let others = |answers: &Answers, identity: &Identity, may_run: bool| {
                 let mut look = Look::new(self, work, answers, identity, may_run);
                 if look.turns(index, task, &turns, position + 1) {
-                    look.tasks(ahead);
+                    look.tasks(task, ahead);
                 }
                 look.asides
             };

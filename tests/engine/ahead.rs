@@ -63,6 +63,38 @@ async fn a_change_that_fails_holds_back_what_follows() {
     assert_eq!(ran.trips("a"), 2);
 }
 
+/// What a task registers anew is not taken from before.
+#[tokio::test]
+async fn a_result_from_before_decides_over_nothing() {
+    let scene = Scene::tasks(
+        &["a"],
+        "",
+        &[
+            "name = \"0\"\nstat = \"DIR\"\nregister = \"r\"",
+            "name = \"1\"\nfile = { path = \"DIR/one\", content = \"1\\n\" }",
+            "name = \"2\"\nstat = \"DIR/none\"\nregister = \"r\"",
+            "name = \"3\"\nfile = { path = \"DIR/three\", content = \"3\\n\" }\nwhen = \"r.exists\"",
+            "name = \"4\"\nshell = { cmd = \"echo 4 > DIR/four\", creates = \"DIR/four\" }\nregister = \"s\"",
+            "name = \"5\"\nfile = { path = \"DIR/five\", content = \"5\\n\" }\nwhen = \"not s.changed\"",
+        ],
+    );
+    let first = scene.play().await;
+    let said = |last: &[&str]| {
+        let mut all = vec!["a: 0: ok".to_string()];
+        all.extend(last.iter().map(|line| format!("a: {line}")));
+        all
+    };
+    let wanted = [
+        "1: changed",
+        "2: ok",
+        "3: skipped",
+        "4: changed",
+        "5: skipped",
+    ];
+    assert_eq!(first.trace(), said(&wanted));
+    assert!(!scene.path("three").exists() && !scene.path("five").exists());
+}
+
 /// A play that one failure ends for all makes no change before its turn.
 #[tokio::test]
 async fn where_a_failure_ends_it_for_all_nothing_runs_ahead() {
