@@ -37,6 +37,7 @@ pub mod modules;
 pub mod plan;
 pub mod playbook;
 pub mod report;
+pub mod run_id;
 pub mod shell;
 pub mod timing;
 pub mod transport;

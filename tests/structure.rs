@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 const ALLOWED: &[(&str, &[&str])] = &[
     ("diagnostic", &[]),
     ("exit", &[]),
+    ("run_id", &[]),
     ("shell", &[]),
     ("document", &["diagnostic"]),
     ("inventory", &["diagnostic", "document", "exit", "vars"]),
@@ -40,6 +41,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "modules",
             "plan",
             "playbook",
+            "run_id",
             "shell",
             "transport",
             "vars",

@@ -7,6 +7,7 @@ use crate::engine::{Options, Run, Selection};
 use crate::inventory::{Host, Inventory, Pattern, SelectError};
 use crate::plan;
 use crate::playbook::{Play, Playbook, Privilege, Task};
+use crate::run_id::RunId;
 use crate::vars::{HostVariables, PlayScope, Scope, World};
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -86,6 +87,7 @@ pub(super) fn prepare(request: Request<'_>) -> Result<Run, Refusal> {
         hosts,
         world,
         options: Options {
+            id: RunId::new(),
             check: request.run.check,
             diff: request.run.diff,
             forks: request.run.forks as usize,

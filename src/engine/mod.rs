@@ -26,6 +26,7 @@ mod walk;
 use crate::event::{Event, Moment};
 use crate::inventory::Host;
 use crate::playbook::{Play, Privilege};
+use crate::run_id::RunId;
 use crate::transport::Transport;
 use crate::vars::World;
 use exchange::Terms;
@@ -52,6 +53,8 @@ pub struct Run {
 /// How a run is done.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
+    /// What the run is called.
+    pub id: RunId,
     /// Change nothing, say what would change.
     pub check: bool,
     /// Bring back contents, so that changes can be shown.
