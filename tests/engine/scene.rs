@@ -192,6 +192,7 @@ impl Scene {
             hosts,
             world: Arc::new(world),
             options: Options {
+                id: runner::run_id::RunId::new(),
                 check: self.check,
                 diff: self.diff,
                 forks: self.forks,
