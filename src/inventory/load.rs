@@ -39,6 +39,18 @@ impl Inventory {
         }
         Self::build(draft, problems)
     }
+
+    /// Makes an inventory of what a script at this path would print.
+    ///
+    /// # Errors
+    ///
+    /// All problems of it, and those of the calls.
+    pub fn from_script(path: &Path, call: &script::Call<'_>) -> Result<Inventory, Problems> {
+        let mut draft = Draft::default();
+        let mut problems = Problems::new();
+        script::understand(path, call, &mut draft, &mut problems);
+        Self::build(draft, problems)
+    }
 }
 
 fn load_path(path: &Path, draft: &mut Draft, problems: &mut Problems) {

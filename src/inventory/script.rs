@@ -34,10 +34,19 @@ pub fn read(path: &Path, draft: &mut Draft, problems: &mut Problems) {
 }
 
 fn read_within(path: &Path, deadline: Duration, draft: &mut Draft, problems: &mut Problems) {
+    let call = |arguments: &[&str]| printed(path, deadline, arguments);
+    understand(path, &call, draft, problems);
+}
+
+/// What a script prints when it is called with these arguments.
+pub type Call<'a> = dyn Fn(&[&str]) -> Result<Vec<u8>, Problem> + 'a;
+
+/// Reads what a script says into the draft, however it is called; notes every problem.
+pub fn understand(path: &Path, call: &Call<'_>, draft: &mut Draft, problems: &mut Problems) {
     let script = Script {
         path,
         folder: path.parent().unwrap_or(Path::new("")).to_path_buf(),
-        deadline,
+        call,
     };
     let before = problems.len();
     if let Some(said) = problems.note(script.ask(&["--list"])) {
@@ -49,12 +58,16 @@ fn read_within(path: &Path, deadline: Duration, draft: &mut Draft, problems: &mu
 struct Script<'a> {
     path: &'a Path,
     folder: PathBuf,
-    deadline: Duration,
+    call: &'a Call<'a>,
+}
+
+fn problem(path: &Path, message: impl std::fmt::Display) -> Problem {
+    Problem::new(format!("{}: {message}", path.display()))
 }
 
 impl Script<'_> {
     fn problem(&self, message: impl std::fmt::Display) -> Problem {
-        Problem::new(format!("{}: {message}", self.path.display()))
+        problem(self.path, message)
     }
 
     /// A place for what has none in any file: a line that says what was said of whom.
@@ -215,27 +228,12 @@ impl Script<'_> {
 
     /// Calls the script, and reads the object that it prints. Nothing at all is an empty object.
     fn ask(&self, arguments: &[&str]) -> Result<Map<String, Value>, Problem> {
-        let output = self.run(arguments)?;
+        let printed = (self.call)(arguments)?;
         let call = arguments.join(" ");
-        if !output.status.success() {
-            let how = match output.status.code() {
-                Some(code) => format!("`{call}` failed with exit code {code}"),
-                None => format!("`{call}` was ended by a signal"),
-            };
-            let said = String::from_utf8_lossy(&output.stderr);
-            let lines: Vec<&str> = said
-                .lines()
-                .filter(|line| !line.trim().is_empty())
-                .collect();
-            let last = &lines[lines.len().saturating_sub(SHOWN)..];
-            return Err(last.iter().fold(self.problem(how), |problem, line| {
-                problem.help(format!("it said: {}", printable(line)))
-            }));
-        }
-        if output.stdout.trim_ascii().is_empty() {
+        if printed.trim_ascii().is_empty() {
             return Ok(Map::new());
         }
-        let Ok(text) = String::from_utf8(output.stdout) else {
+        let Ok(text) = String::from_utf8(printed) else {
             return Err(self.problem(format!("what `{call}` printed is not UTF-8")));
         };
         match serde_json::from_str(&text) {
@@ -255,41 +253,61 @@ impl Script<'_> {
             }
         }
     }
+}
 
-    fn run(&self, arguments: &[&str]) -> Result<Output, Problem> {
-        let failed = |error: &std::io::Error| {
-            let problem = self.problem(format!("cannot run it: {}", cause(error)));
-            match error.raw_os_error() {
-                Some(8) => problem.help("a script begins with a line such as `#!/bin/sh`"),
-                _ => problem,
+/// What a script prints to standard output, if it succeeds within the deadline.
+fn printed(path: &Path, deadline: Duration, arguments: &[&str]) -> Result<Vec<u8>, Problem> {
+    let output = run(path, deadline, arguments)?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let call = arguments.join(" ");
+    let how = match output.status.code() {
+        Some(code) => format!("`{call}` failed with exit code {code}"),
+        None => format!("`{call}` was ended by a signal"),
+    };
+    let said = String::from_utf8_lossy(&output.stderr);
+    let lines: Vec<&str> = said
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    let last = &lines[lines.len().saturating_sub(SHOWN)..];
+    Err(last.iter().fold(problem(path, how), |problem, line| {
+        problem.help(format!("it said: {}", printable(line)))
+    }))
+}
+
+fn run(path: &Path, deadline: Duration, arguments: &[&str]) -> Result<Output, Problem> {
+    let failed = |error: &std::io::Error| {
+        let problem = problem(path, format!("cannot run it: {}", cause(error)));
+        match error.raw_os_error() {
+            Some(8) => problem.help("a script begins with a line such as `#!/bin/sh`"),
+            _ => problem,
+        }
+    };
+    let absolute = std::path::absolute(path).map_err(|error| failed(&error))?;
+    let child = Command::new(absolute)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .map_err(|error| failed(&error))?;
+    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let (send, receive) = mpsc::channel();
+    thread::spawn(move || send.send(child.wait_with_output()));
+    match receive.recv_timeout(deadline) {
+        Ok(Ok(output)) => Ok(output),
+        Ok(Err(error)) => Err(failed(&error)),
+        Err(_) => {
+            if let Some(group) = group {
+                // It may have ended just now.
+                let _ = kill_process_group(group, Signal::KILL);
             }
-        };
-        let path = std::path::absolute(self.path).map_err(|error| failed(&error))?;
-        let child = Command::new(path)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .map_err(|error| failed(&error))?;
-        let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        let (send, receive) = mpsc::channel();
-        thread::spawn(move || send.send(child.wait_with_output()));
-        match receive.recv_timeout(self.deadline) {
-            Ok(Ok(output)) => Ok(output),
-            Ok(Err(error)) => Err(failed(&error)),
-            Err(_) => {
-                if let Some(group) = group {
-                    // It may have ended just now.
-                    let _ = kill_process_group(group, Signal::KILL);
-                }
-                Err(self.problem(format!(
-                    "`{}` did not end within {:?}",
-                    arguments.join(" "),
-                    self.deadline
-                )))
-            }
+            let call = arguments.join(" ");
+            let why = format!("`{call}` did not end within {deadline:?}");
+            Err(problem(path, why))
         }
     }
 }

@@ -10,6 +10,7 @@
 mod bench;
 mod listings;
 mod mistakes;
+mod quoting;
 mod real;
 mod resume;
 mod rights;

@@ -11,10 +11,10 @@ use std::sync::mpsc;
 const PASSWORD: &str = "c0rrect h0rse";
 
 /// What a user may do, as long as the test runs.
-struct Rule(PathBuf);
+pub struct Rule(PathBuf);
 
 impl Rule {
-    fn new(user: &User, text: &str) -> Self {
+    pub fn new(user: &User, text: &str) -> Self {
         let path = PathBuf::from("/etc/sudoers.d").join(&user.name);
         std::fs::write(&path, format!("{text}\n")).unwrap();
         std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o440))
