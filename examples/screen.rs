@@ -74,6 +74,7 @@ async fn main() -> std::io::Result<()> {
     send(
         &events,
         Event::RunStarted {
+            id: runner::run_id::RunId::new(),
             name: "playbooks/deploy.toml".to_owned(),
             hosts: (0..26).map(name).collect(),
             plays: if given("exec") { 1 } else { PLAYS.len() },
@@ -229,6 +230,7 @@ fn outcome(play: usize, host: usize, at: usize) -> Outcome {
         stderr: Vec::new(),
         place: None,
         result: Map::new(),
+        produced: Vec::new(),
         took: Duration::from_millis(230),
     };
     if outcome.status == Status::Changed {

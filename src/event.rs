@@ -5,8 +5,11 @@
 
 use crate::diagnostic::Place;
 use crate::modules::Diff;
+use crate::run_id::RunId;
 use serde_json::{Map, Value};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
 
 /// An event and the moment in which it happened: the screen may hear of it later.
 #[derive(Debug, Clone)]
@@ -30,6 +33,8 @@ impl From<Event> for Moment {
 pub enum Event {
     /// The run begins.
     RunStarted {
+        /// What the run is called.
+        id: RunId,
         /// What is run: a playbook's path, or the words of an ad-hoc command.
         name: String,
         /// Every host that a play of the run is for.
@@ -68,6 +73,30 @@ pub enum Event {
         host: String,
         /// The task.
         task: TaskId,
+    },
+    /// A message that may change something is about to go to a host. It is not sent before the last copy of the receipt
+    /// is dropped, so whoever keeps a journal can write this down first. Sent only where the run was asked to wait.
+    Acting {
+        /// The host.
+        host: String,
+        /// The play, from 0.
+        play: usize,
+        /// The tasks that it may begin, each with the turn of its loop, from 0: the host's task, and changes that travel
+        /// along ahead of their turn.
+        turns: Vec<(usize, usize)>,
+        /// Dropped by everyone who need not hear of it before it happens.
+        receipt: Receipt,
+    },
+    /// A host is done with one turn of a task's loop. The task is finished when all are.
+    TurnFinished {
+        /// The host.
+        host: String,
+        /// The task, with its item in words.
+        task: TaskId,
+        /// The turn, from 0.
+        turn: usize,
+        /// How it went.
+        result: Box<TurnResult>,
     },
     /// One or more messages went to a host, and what came of them is known.
     ///
@@ -149,6 +178,33 @@ pub enum Event {
         /// How long it took.
         took: Duration,
     },
+}
+
+/// Held by those who have to write something down before it happens.
+#[derive(Debug, Clone)]
+pub struct Receipt(
+    #[allow(dead_code, reason = "to be dropped is its use")] Arc<oneshot::Sender<()>>,
+);
+
+impl Receipt {
+    /// A receipt, and what is told once every copy of it is dropped.
+    pub fn new() -> (Self, oneshot::Receiver<()>) {
+        let (held, dropped) = oneshot::channel();
+        (Self(Arc::new(held)), dropped)
+    }
+}
+
+/// How one turn of a loop went, as far as the rest of the loop has to know it.
+#[derive(Debug, Clone)]
+pub struct TurnResult {
+    /// In a word.
+    pub status: Status,
+    /// Why, in one line.
+    pub message: String,
+    /// The item. `None`: withheld.
+    pub item: Option<Value>,
+    /// What it contributes to the registered value, and the variables that it sets. `None`: withheld.
+    pub value: Option<(Value, Map<String, Value>)>,
 }
 
 /// What went to a host and came back, counted inside of the encryption.
@@ -245,6 +301,9 @@ pub struct Outcome {
     pub place: Option<Place>,
     /// The module's registered keys. Empty under `no_log`.
     pub result: Map<String, Value>,
+    /// The variables that it has registered or set for later tasks. Not for the screen: without its value where it
+    /// holds secrets, as under `no_log`.
+    pub produced: Vec<(String, Option<Value>)>,
     /// How long it took on this host.
     pub took: Duration,
 }

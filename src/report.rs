@@ -168,6 +168,8 @@ impl Report {
             | Event::TaskOutput { .. }
             | Event::TaskRetry { .. }
             | Event::Exchanged { .. }
+            | Event::Acting { .. }
+            | Event::TurnFinished { .. }
             | Event::Barrier { .. }
             | Event::PlayFinished { .. }
             | Event::Warning { .. } => {}

@@ -28,8 +28,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("transport", &["diagnostic", "inventory", "shell"]),
-    ("event", &["diagnostic", "modules"]),
-    ("timing", &["event"]),
+    ("event", &["diagnostic", "modules", "run_id"]),
+    ("timing", &["event", "run_id"]),
     ("report", &["event", "exit", "timing"]),
     (
         "engine",

@@ -134,6 +134,7 @@ fn moments(hosts: usize) -> Vec<Moment> {
         .collect();
     let mut events = vec![
         Event::RunStarted {
+            id: runner::run_id::RunId::new(),
             name: "site.toml".to_owned(),
             hosts: names.clone(),
             plays: 1,
@@ -207,6 +208,7 @@ fn outcome(status: Status) -> Outcome {
         stderr: Vec::new(),
         place: None,
         result: Map::new(),
+        produced: Vec::new(),
         took: Duration::from_millis(20),
     }
 }

@@ -192,6 +192,7 @@ fn run(place: &Place, inventory: &Inventory) {
             .map(|host| (**host).clone())
             .collect(),
         world,
+        past: runner::engine::Past::default(),
         options: Options {
             forks: inventory.hosts().len(),
             ..Options::default()

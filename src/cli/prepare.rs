@@ -3,7 +3,7 @@
 use super::Refusal;
 use super::options::{BecomeOptions, InventoryOptions, RunOptions};
 use crate::diagnostic::{Problem, Problems};
-use crate::engine::{Options, Run, Selection};
+use crate::engine::{Options, Past, Run, Selection};
 use crate::inventory::{Host, Inventory, Pattern, SelectError};
 use crate::plan;
 use crate::playbook::{Play, Playbook, Privilege, Task};
@@ -98,7 +98,9 @@ pub(super) fn prepare(request: Request<'_>) -> Result<Run, Refusal> {
             },
             become_password: None,
             public: false,
+            announces: false,
         },
+        past: Past::default(),
         plays,
     })
 }

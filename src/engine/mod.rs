@@ -15,6 +15,7 @@ mod host;
 mod message;
 mod meter;
 mod outcome;
+mod past;
 mod play;
 mod question;
 mod shell;
@@ -31,6 +32,7 @@ use crate::transport::Transport;
 use crate::vars::World;
 use exchange::Terms;
 use host::HostRun;
+pub use past::{Before, Past};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -46,6 +48,8 @@ pub struct Run {
     pub hosts: Vec<Host>,
     /// The variables.
     pub world: Arc<World>,
+    /// What a run before has done of it.
+    pub past: Past,
     /// How to run.
     pub options: Options,
 }
@@ -68,6 +72,8 @@ pub struct Options {
     /// What is sent holds nothing that others on the host may not see, as with `ssh HOST COMMAND`: it may travel in
     /// the request for a shell, which spares a round trip.
     pub public: bool,
+    /// Nothing that may change something is sent before [`Event::Acting`] was let go by all who hear of it.
+    pub announces: bool,
 }
 
 /// Which tasks of a playbook run.
@@ -126,6 +132,7 @@ struct Context {
     transport: Arc<dyn Transport>,
     events: mpsc::UnboundedSender<Moment>,
     options: Options,
+    past: Past,
     terms: Terms,
     places: Semaphore,
     /// The files that are being sent.
@@ -163,10 +170,12 @@ pub async fn run(
         },
         places: Semaphore::new(run.options.forks.clamp(1, Semaphore::MAX_PERMITS)),
         options: run.options,
+        past: run.past,
         sources: transfer::Sources::default(),
     });
     let plays = run.plays;
     context.send(Event::RunStarted {
+        id: context.options.id.clone(),
         name: run.name,
         hosts: run.hosts.iter().map(|host| host.name.clone()).collect(),
         plays: plays.len(),

@@ -2,9 +2,10 @@
 
 use super::exchange::Trouble;
 use crate::diagnostic::Problems;
-use crate::event::{Outcome, Status};
+use crate::event::{Outcome, Status, TurnResult};
 use crate::modules::{Diff, Done, Failure};
 use crate::playbook::Task;
+use crate::run_id::RunId;
 use crate::transport::Exit;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -124,6 +125,30 @@ impl Full {
         }
     }
 
+    /// One turn of a loop, for those who keep it; withheld where it holds secrets.
+    pub(super) fn turn(&self, task: &Task, item: Option<&Value>) -> TurnResult {
+        let hidden = task.no_log || self.secret;
+        TurnResult {
+            status: self.status,
+            message: match task.no_log {
+                true => String::new(),
+                false => self.message.clone(),
+            },
+            item: item.filter(|_| !task.no_log).cloned(),
+            value: (!hidden).then(|| (self.value(), self.facts.clone())),
+        }
+    }
+
+    /// The same turn again, from what was kept of it.
+    pub(super) fn from_turn(turn: &TurnResult) -> Self {
+        let mut full = Self::new(turn.status, turn.message.clone());
+        if let Some((Value::Object(value), facts)) = &turn.value {
+            full.result.clone_from(value);
+            full.facts.clone_from(facts);
+        }
+        full
+    }
+
     /// As an event; under `no_log` without anything that was said.
     pub(super) fn event(self, task: &Task, took: Duration) -> Outcome {
         let mut outcome = Outcome {
@@ -139,6 +164,7 @@ impl Full {
             stderr: self.stderr,
             place: Some(task.place.clone()),
             result: self.result,
+            produced: Vec::new(),
             took,
         };
         if self.secret {
@@ -157,6 +183,17 @@ impl Full {
         }
         outcome
     }
+}
+
+/// A task that a run before has finished here.
+pub(super) fn before(run: Option<&RunId>) -> Full {
+    let mut full = skipped(match run {
+        Some(run) => format!("finished in run {run}"),
+        None => "finished in a run before".to_string(),
+    });
+    // What it has registered stays.
+    full.absent = true;
+    full
 }
 
 /// A task that was not begun, since the run ends early.
@@ -358,7 +395,7 @@ fn rank(status: Status) -> u8 {
 }
 
 /// An item in a few words.
-fn words(item: Option<&Value>) -> String {
+pub(super) fn words(item: Option<&Value>) -> String {
     match item {
         None => String::new(),
         Some(Value::String(text)) => text.clone(),

@@ -27,7 +27,13 @@ pub(super) async fn run(
     }
     let everyone = hosts.clone();
     if play.once {
-        hosts = first_that_answers(&hosts).await;
+        hosts = match context.past.once.get(&index) {
+            Some(name) => hosts
+                .into_iter()
+                .filter(|host| host.name() == name)
+                .collect(),
+            None => first_that_answers(&hosts).await,
+        };
     }
     context.send(Event::PlayStarted {
         play: index,

@@ -20,6 +20,8 @@ pub(super) type Others<'a> = dyn Fn(&Answers, &Identity, bool) -> Vec<Aside> + S
 pub(super) struct Here<'a> {
     pub(super) task: &'a Task,
     pub(super) play: &'a Play,
+    /// Which play of the run.
+    pub(super) number: usize,
     pub(super) id: &'a TaskId,
     pub(super) turn: &'a Turn,
     /// The task in its play, and the turn of its loop.
@@ -31,6 +33,8 @@ pub(super) struct Here<'a> {
 struct Doing<'a> {
     task: &'a Task,
     turn: &'a Turn,
+    /// Which play of the run.
+    play: usize,
     place: (usize, usize),
     module: &'a dyn Module,
     identity: Identity,
@@ -47,6 +51,7 @@ impl HostRun {
         let doing = Doing {
             task,
             turn: here.turn,
+            play: here.number,
             place: here.place,
             module: &**module,
             identity: self.identity(task, here.play),
@@ -158,6 +163,7 @@ impl HostRun {
             let others = (doing.others)(answers, &doing.identity, settled.is_some());
             let mut asides = vec![Aside::Ask(question.clone(), settled)];
             asides.extend(others);
+            self.announce(doing.play, None, &asides).await;
             let reply = self
                 .send(doing.task, &doing.identity, Vec::new(), asides, answers)
                 .await;
@@ -202,6 +208,7 @@ impl HostRun {
                 }
                 other => {
                     self.land(answers).await;
+                    self.announce(doing.play, doing.begins(), &[]).await;
                     self.transfer(doing.task, &doing.identity, other)
                         .await
                         .map(|()| Vec::new())
@@ -259,6 +266,7 @@ impl HostRun {
         } else {
             Vec::new()
         };
+        self.announce(doing.play, doing.begins(), &others).await;
         let reply = self
             .send(doing.task, &doing.identity, steps, others, answers)
             .await;
@@ -326,6 +334,11 @@ impl HostRun {
 }
 
 impl Doing<'_> {
+    /// The turn, if what it sends may change something.
+    fn begins(&self) -> Option<(usize, usize)> {
+        (!self.task.never_changes()).then_some(self.place)
+    }
+
     /// Whether the exit code alone says how it went.
     fn foreseeable(&self) -> bool {
         self.task.failed_when.is_none() && self.task.until.is_none() && self.task.retries == 0

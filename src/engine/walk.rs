@@ -3,13 +3,15 @@
 use super::ahead::Look;
 use super::exchange::Identity;
 use super::host::{HostRun, Work};
-use super::outcome::{self, State, Verdict};
+use super::outcome::{self, Full, State, Verdict};
+use super::past::Before;
 use super::question::Answers;
 use super::turn::{Here, ends_tries};
-use crate::event::{Event, TaskId};
+use crate::event::{Event, TaskId, TurnResult};
 use crate::modules::Found;
-use crate::plan::{self, Prepared};
+use crate::plan::{self, Prepared, Turn};
 use crate::playbook::Task;
+use serde_json::Value;
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -78,6 +80,16 @@ impl HostRun {
             item: None,
         };
         let started = Instant::now();
+        let past = &self.context.past;
+        let before = past.of(self.name(), work.index, index);
+        if let Some(Before::Finished { changed }) = before {
+            let outcome = outcome::before(past.run.as_ref());
+            let verdict = self.settle(task, id, outcome, started);
+            return Verdict {
+                changed: *changed,
+                ..verdict
+            };
+        }
         let prepared = plan::prepare(task, &work.play, &scope, self.context.options.diff);
         let turns = match prepared {
             Ok(Prepared::Ready(turns)) => turns,
@@ -112,6 +124,12 @@ impl HostRun {
         });
         let mut results = Vec::new();
         for (position, turn) in turns.iter().enumerate() {
+            if let Some(done) = before.and_then(|before| before.turn(position, turn.item.as_ref()))
+            {
+                self.turned(&id, position, turn, done.clone());
+                results.push((turn.item.clone(), Full::from_turn(done)));
+                continue;
+            }
             let others = |answers: &Answers, identity: &Identity, may_run: bool| {
                 let mut look = Look::new(self, work, answers, identity, may_run);
                 if look.turns(index, task, &turns, position + 1) {
@@ -122,12 +140,16 @@ impl HostRun {
             let here = Here {
                 task,
                 play: &work.play,
+                number: work.index,
                 id: &id,
                 turn,
                 place: (index, position),
                 others: &others,
             };
             let result = self.turn(&here, answers).await;
+            if task.items.is_some() {
+                self.turned(&id, position, turn, result.turn(task, turn.item.as_ref()));
+            }
             let over = ends_tries(result.status);
             results.push((turn.item.clone(), result));
             if over || self.context.stopping() {
@@ -147,13 +169,19 @@ impl HostRun {
         started: Instant,
     ) -> Verdict {
         let world = &self.context.world;
+        let hidden = task.no_log || outcome.secret;
+        let mut produced = Vec::new();
+        let mut set = |name: &String, value: Value| {
+            produced.push((name.clone(), (!hidden).then(|| value.clone())));
+            world.set(self.name(), name, value);
+        };
         for (name, value) in std::mem::take(&mut outcome.facts) {
-            world.set(self.name(), &name, value);
+            set(&name, value);
         }
         if let Some(name) = &task.register
             && !outcome.absent
         {
-            world.set(self.name(), name, outcome.value());
+            set(name, outcome.value());
         }
         let verdict = outcome.verdict(task.ignore_errors);
         tracing::info!(
@@ -163,11 +191,27 @@ impl HostRun {
             took = ?started.elapsed(),
             "task"
         );
+        let mut outcome = outcome.event(task, started.elapsed());
+        outcome.produced = produced;
         self.context.send(Event::TaskFinished {
             host: self.name().to_string(),
             task: id,
-            outcome: Box::new(outcome.event(task, started.elapsed())),
+            outcome: Box::new(outcome),
         });
         verdict
+    }
+
+    /// Reports one turn of a loop.
+    fn turned(&self, id: &TaskId, position: usize, turn: &Turn, result: TurnResult) {
+        let item = turn.item.as_ref().filter(|_| result.item.is_some());
+        self.context.send(Event::TurnFinished {
+            host: self.name().to_string(),
+            task: TaskId {
+                item: item.map(|item| outcome::words(Some(item))),
+                ..id.clone()
+            },
+            turn: position,
+            result: Box::new(result),
+        });
     }
 }

@@ -188,6 +188,8 @@ impl Timing {
             }
             Event::RunFinished { took } => self.took = *took,
             Event::TaskFinished { .. }
+            | Event::Acting { .. }
+            | Event::TurnFinished { .. }
             | Event::Transfer { .. }
             | Event::TaskOutput { .. }
             | Event::Warning { .. }

@@ -17,6 +17,7 @@ impl Told {
         told.at(
             0,
             Event::RunStarted {
+                id: crate::run_id::RunId::new(),
                 name: "x".into(),
                 hosts: hosts.iter().map(|host| (*host).into()).collect(),
                 plays: 1,
@@ -125,6 +126,7 @@ fn outcome() -> Outcome {
         stderr: Vec::new(),
         place: None,
         result: Map::new(),
+        produced: Vec::new(),
         took: Duration::ZERO,
     }
 }

@@ -277,6 +277,8 @@ impl Story for AdhocStory {
             | Event::Connecting { .. }
             | Event::Connected { .. }
             | Event::Exchanged { .. }
+            | Event::Acting { .. }
+            | Event::TurnFinished { .. }
             | Event::Barrier { .. }
             | Event::TaskStarted { .. }
             | Event::Transfer { .. }

@@ -154,7 +154,11 @@ impl Board {
                 self.busy.clear();
             }
             Event::RunStarted { plays, .. } => self.count = *plays,
-            Event::Exchanged { .. } | Event::Barrier { .. } | Event::Warning { .. } => {}
+            Event::Exchanged { .. }
+            | Event::Acting { .. }
+            | Event::TurnFinished { .. }
+            | Event::Barrier { .. }
+            | Event::Warning { .. } => {}
         }
     }
 

@@ -7,7 +7,7 @@
 //!
 //! | event | fields |
 //! | --- | --- |
-//! | `run_started` | `version`, `name`, `hosts`, `plays` (how many will run), `check` |
+//! | `run_started` | `version`, `id`, `name`, `hosts`, `plays` (how many will run), `check` |
 //! | `play_started` | `play`, `name`, `hosts`, `tasks` |
 //! | `connecting` | `host` |
 //! | `connected` | `host`, `took` |
@@ -72,9 +72,9 @@ impl Json {
 impl Renderer for Json {
     fn event(&mut self, event: &Event) {
         match event {
-            Event::RunStarted { name, hosts, plays, check } => self.line(
+            Event::RunStarted { id, name, hosts, plays, check } => self.line(
                 "run_started",
-                json!({"version": VERSION, "name": name, "hosts": hosts, "plays": plays, "check": check}),
+                json!({"version": VERSION, "id": id.as_str(), "name": name, "hosts": hosts, "plays": plays, "check": check}),
             ),
             Event::PlayStarted {
                 play,
@@ -139,6 +139,8 @@ impl Renderer for Json {
             Event::PlayFinished { play } => self.line("play_finished", json!({"play": play})),
             Event::Warning { message } => self.line("warning", json!({"message": message})),
             Event::Interrupted { signal } => self.line("interrupted", json!({"signal": signal})),
+            // For the journal.
+            Event::Acting { .. } | Event::TurnFinished { .. } => {}
             // The last line is written when all counts are known.
             Event::RunFinished { .. } => {}
         }

@@ -416,6 +416,8 @@ impl Story for PlayStory {
             }
             Event::Connected { .. }
             | Event::Exchanged { .. }
+            | Event::Acting { .. }
+            | Event::TurnFinished { .. }
             | Event::Barrier { .. }
             | Event::Transfer { .. }
             | Event::TaskOutput { .. }

@@ -2,7 +2,7 @@
 
 use runner::diagnostic::Source;
 use runner::document::{self, Table};
-use runner::engine::{self, Options, Run, Selection};
+use runner::engine::{self, Options, Past, Run, Selection};
 use runner::event::{Event, Moment, Outcome, Status};
 use runner::inventory::{Host, Inventory, Pattern};
 use runner::playbook::{self, Privilege, Task};
@@ -191,6 +191,7 @@ impl Scene {
             plays: self.selection.apply(plays),
             hosts,
             world: Arc::new(world),
+            past: Past::default(),
             options: Options {
                 id: runner::run_id::RunId::new(),
                 check: self.check,
@@ -199,6 +200,7 @@ impl Scene {
                 privilege: Privilege::default(),
                 become_password: None,
                 public: self.public,
+                announces: false,
             },
         }
     }

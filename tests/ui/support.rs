@@ -64,6 +64,7 @@ pub fn hosts(names: &[&str]) -> Vec<String> {
 
 pub fn run(check: bool) -> Event {
     Event::RunStarted {
+        id: "20260203-040506-9f3a".parse().unwrap(),
         name: "playbooks/deploy.toml".to_owned(),
         hosts: hosts(&HOSTS),
         plays: 3,
@@ -94,6 +95,7 @@ pub fn outcome(status: Status) -> Outcome {
         stderr: Vec::new(),
         place: None,
         result: Map::new(),
+        produced: Vec::new(),
         took: Duration::from_millis(200),
     }
 }
