@@ -7,6 +7,9 @@
     clippy::print_stdout
 )]
 
+pub mod background;
+pub mod hostile;
 pub mod place;
+pub mod proxy;
 pub mod shell;
 pub mod sshd;

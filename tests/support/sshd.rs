@@ -162,17 +162,21 @@ pub struct Sshd {
 impl Sshd {
     /// Starts a server. `None` where there is no `sshd`, with a word about it.
     pub fn start(extra: &[&str]) -> Option<Sshd> {
-        let files = Files::new(extra)?;
+        Some(Self::serve(Files::new(extra)?))
+    }
+
+    /// Starts a server with these keys and settings.
+    pub fn serve(files: Files) -> Sshd {
         for _ in 0..PORTS {
             let port = free_port();
             let (child, log) = listen(&files, port);
             if let Some(child) = child {
-                return Some(Sshd {
+                return Sshd {
                     files,
                     port,
                     child,
                     log,
-                });
+                };
             }
             let log = log.lock().unwrap();
             assert!(

@@ -1,0 +1,20 @@
+//! What the runner does when things break: each case injects a fault for real, and [`harness`] checks by itself what
+//! must be true in every one.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test that can't go on says so"
+)]
+
+#[allow(dead_code, reason = "cases come and go")]
+mod harness;
+mod servers;
+#[path = "../support/mod.rs"]
+mod support;
+mod watch;
+#[allow(dead_code, reason = "cases come and go")]
+mod world;
