@@ -304,7 +304,13 @@ pub(super) fn trouble(trouble: Trouble, asking: bool, become_user: Option<&str>)
             "it took longer than its timeout and was ended",
         ),
         Trouble::TimedOut { left: Some(pid) } => left(pid, "it took longer than its timeout"),
-        Trouble::Stopped { left: None } => Full::new(Status::Cancelled, "stopped by the operator"),
+        Trouble::Stopped { left: None } if asking => {
+            Full::new(Status::Cancelled, "stopped by the operator")
+        }
+        Trouble::Stopped { left: None } => {
+            let message = "stopped by the operator while it ran: it was ended, and may have done its work or a part of it";
+            Full::new(Status::Unknown, message)
+        }
         Trouble::Stopped { left: Some(pid) } => left(pid, "stopped by the operator"),
         Trouble::ShellEnded(Exit::Code(code)) => Full::new(
             Status::Failed,

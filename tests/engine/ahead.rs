@@ -132,7 +132,7 @@ async fn a_stopped_run_tells_what_was_done() {
     let ran = scene.watched(transport, &mut stop_at_hang).await;
     assert_eq!(
         ran.trace(),
-        ["a: 1: changed", "a: 2: changed", "a: hang: cancelled"]
+        ["a: 1: changed", "a: 2: changed", "a: hang: unknown"]
     );
     assert!(!scene.path("four").exists());
 }

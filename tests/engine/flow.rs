@@ -382,9 +382,16 @@ async fn a_stopped_run_says_who_was_not_done() {
     let ran = scene.watched(transport, &mut stop_after_b).await;
     assert_eq!(
         ran.sorted(),
-        ["a: hang: cancelled", "b: hang: skipped", "b: more: changed"]
+        ["a: hang: unknown", "b: hang: skipped", "b: more: changed"]
     );
-    assert_eq!(ran.outcome("a", "hang").message, "stopped by the operator");
+    let outcome = ran.outcome("a", "hang");
+    assert_eq!(
+        (outcome.status, outcome.message.as_str()),
+        (
+            Status::Unknown,
+            "stopped by the operator while it ran: it was ended, and may have done its work or a part of it"
+        )
+    );
     assert!(!alive(scene.read("pid").trim()));
-    assert_eq!(ran.report.counts("a").get(Status::Cancelled), 1);
+    assert_eq!(ran.report.counts("a").get(Status::Unknown), 1);
 }
