@@ -297,6 +297,8 @@ pub struct Outcome {
     pub stdout: Vec<u8>,
     /// What it complained about. Empty under `no_log`.
     pub stderr: Vec<u8>,
+    /// How many bytes of both are missing, since it said more than is kept.
+    pub dropped: u64,
     /// Where the task stands in the playbook.
     pub place: Option<Place>,
     /// The module's registered keys. Empty under `no_log`.

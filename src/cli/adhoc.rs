@@ -73,6 +73,7 @@ pub(super) fn run(
         selection: Selection::default(),
     })?;
     run.options.public = nature.public;
+    run.options.shows = nature.shows;
     let manner = Manner {
         connect: &options.connect,
         rights: &options.rights,

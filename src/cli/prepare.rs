@@ -99,6 +99,7 @@ pub(super) fn prepare(request: Request<'_>) -> Result<Run, Refusal> {
             become_password: None,
             public: false,
             announces: false,
+            shows: false,
         },
         past: Past::default(),
         plays,

@@ -1,7 +1,8 @@
 //! A message on its way: sent once, its answers heard one after the other, as they are needed.
 
+use super::cutter::{Cutter, Said};
 use super::exchange::{GONE_WITHIN, Identity, Leave, Next, Terms, Trouble, drain, next, over};
-use super::message::{self, Cutter, Said, Step};
+use super::message::{self, Step};
 use super::shell::{self, Shell, Shells};
 use crate::modules::Done;
 use crate::transport::{Chunk, Connection, Exit, Process};
@@ -143,6 +144,10 @@ impl Flight {
                 Next::Chunk(Some(chunk)) => {
                     let live = |step: usize| self.plan.get(step).is_some_and(|plan| plan.live);
                     self.streams.take(chunk, self.taken, live, line);
+                    // A server that answers what nobody has asked is not listened to.
+                    let most = self.plan.len() - self.taken;
+                    self.streams.out.done.truncate(most);
+                    self.streams.err.done.truncate(most);
                 }
                 Next::Chunk(None) => self.over = true,
                 Next::Late if self.grace.is_some() => self.over = true,
@@ -290,17 +295,12 @@ fn no_shell(complaint: &[u8], noise: &[u8]) -> String {
 }
 
 fn answer(out: Said, err: Said) -> Done {
-    let mut done = Done {
+    Done {
         code: i32::try_from(out.code).unwrap_or(-1),
         stdout: out.bytes,
         stderr: err.bytes,
-    };
-    let dropped = out.dropped + err.dropped;
-    if dropped > 0 {
-        let note = format!("\n[{dropped} more bytes of output were not kept]\n");
-        done.stderr.extend_from_slice(note.as_bytes());
+        dropped: out.dropped + err.dropped,
     }
-    done
 }
 
 /// Both streams of an exchange.
@@ -353,16 +353,17 @@ impl Streams {
         if self.shown.elapsed() < Duration::from_millis(100) {
             return;
         }
-        let stream = if complaint { &self.err } else { &self.out };
+        let stream = match complaint {
+            true => &mut self.err,
+            false => &mut self.out,
+        };
         if !live(taken + stream.done.len()) {
             return;
         }
-        let said = stream.running();
-        let Some(end) = memchr::memrchr(b'\n', said) else {
+        let Some(last) = stream.line() else {
             return;
         };
-        let start = memchr::memrchr(b'\n', &said[..end]).map_or(0, |at| at + 1);
         self.shown = Instant::now();
-        line(&said[start..end]);
+        line(&last);
     }
 }

@@ -2,16 +2,12 @@
 //!
 //! The script arrives on the standard input of a plain `sh`, so nothing of it shows in a process list. It
 //! starts a watcher that ends the whole process group when that input ends, which is what happens when the
-//! connection is lost or the runner goes away. Each step ends with a marker line on both streams; the
-//! markers hold a random word, so no output can be mistaken for one.
+//! connection is lost or the runner goes away. Each step ends with a marker line on both streams, which [`super::cutter`]
+//! finds; the markers hold a random word, so no output can be mistaken for one.
 
 use crate::modules::Script;
 use crate::shell::{PRELUDE, quote};
-use memchr::memmem;
 use std::hash::{BuildHasher, Hasher};
-
-/// At most this much of a step's output is kept, on each stream.
-pub const KEPT: usize = 16 * 1024 * 1024;
 
 /// With this code a message's `sh` ends when the next one may follow.
 pub const AGAIN: i32 = 77;
@@ -35,6 +31,33 @@ pub struct Step {
 
 /// The code of a guarded step that did not run.
 pub const HELD_BACK: i64 = -2;
+
+/// Ends everything that a message has started, down to what has left the process group, as `timeout` does, or the session:
+/// asks it to end, and after two seconds does not ask. Only a session that was made for the message ends with it.
+/// A host without `/proc` can only be told of the group.
+///
+/// A process is noted as `PID/stat:PARENT:GROUP:SESSION`. What was seen once is remembered, since an orphan no longer tells
+/// where it came from.
+const END: &str = r#"if [ -r /proc/self/stat ]; then :; else kill -TERM 0; sleep 2; kill -KILL 0; fi;
+rn_fields() { rn_x=; while read -r rn_y; do rn_x=$rn_y; done <"$1"; rn_x=${rn_x##*") "}; };
+rn_tree() { rn_all=" ";
+for rn_f in /proc/[0-9]*/stat; do rn_fields "$rn_f"; set -- $rn_x;
+case $1 in ""|Z|X) ;; *) rn_f=${rn_f#/proc/}; rn_all="$rn_all$rn_f:$2:$3:$4 " ;; esac; done;
+rn_found=; until [ "$rn_found" = "$rn_seen" ]; do rn_found=$rn_seen;
+for rn_x in $rn_all; do rn_p=${rn_x%%/*}; rn_x=${rn_x#*:};
+case $rn_keep$rn_seen in *" $rn_p "*) continue ;; esac;
+case " $$$rn_seen" in *" ${rn_x%%:*} "*) rn_x=:$rn_sid ;; esac;
+case $rn_x in *":$rn_sid"|*":$rn_group:"*) rn_seen="$rn_seen$rn_p " ;; esac; done; done; };
+rn_left() { for rn_p in $rn_seen; do case $rn_all in *" $rn_p/"*) return 0 ;; esac; done; return 1; };
+read -r rn_me rn_x </proc/self/stat; rn_fields /proc/self/stat; set -- $rn_x; rn_group=$3 rn_sid=$4;
+[ "$rn_sid" = $$ ] || rn_sid=none;
+rn_seen=" " rn_keep=" $rn_me "; rn_p=$$;
+until [ "${rn_p:-0}" -le 1 ]; do rn_keep="$rn_keep$rn_p "; rn_fields /proc/$rn_p/stat; set -- $rn_x; rn_p=$2; done;
+rn_tree; kill -TERM 0;
+for rn_p in $rn_seen; do rn_x=${rn_all#*" $rn_p/"}; rn_x=${rn_x%% *}; rn_x=${rn_x%:*};
+[ "${rn_x##*:}" = "$rn_group" ] || kill -TERM $rn_p; done;
+rn_n=0; rn_tree; while rn_left && [ $rn_n -lt 20 ]; do rn_n=$((rn_n + 1)) rn_x=0.1;
+if [ $rn_n -gt 8 ]; then kill -KILL $rn_seen; elif [ $rn_n -gt 5 ]; then rn_x=0.5; fi; sleep $rn_x || sleep 1; rn_tree; done;"#;
 
 /// A random word that marks the ends of steps.
 pub fn nonce() -> String {
@@ -93,7 +116,8 @@ fn text(nonce: &str, steps: &[Step], last: Option<i64>, end: &str) -> String {
     }
     line("rn_l=$rn_s; unset rn_s; exec 3<&0 </dev/null;");
     line("( while read -r rn_line <&3; do :; done; trap '' TERM HUP INT;");
-    line("kill -TERM 0; sleep 2; kill -KILL 0 ) >/dev/null 2>&1 &");
+    END.lines().for_each(&mut line);
+    line(") >/dev/null 2>&1 &");
     // The trap stands behind the watcher, which could miss its own TERM if it were born with one.
     // The watcher goes before the last marker: the runner ends the input when it has seen that, and what the steps
     // left running on purpose must not be taken for a lost connection's.
@@ -158,8 +182,9 @@ fn run(step: &Step, judged: bool, line: &mut impl FnMut(&str)) {
         line(&format!("export {name}={};", quote(value)));
     }
     line(&step.script.text);
-    // Asked to end, the shell itself stays until the step has: its own end tells that nothing is left.
-    line("); rn_c=$?; if [ -n \"$rn_over\" ]; then exit 143; fi;");
+    // Asked to end, the shell itself stays until the step has, and all that it has started: its own end tells that
+    // nothing is left.
+    line("); rn_c=$?; if [ -n \"$rn_over\" ]; then wait $rn_w; exit 143; fi;");
     if let Some(pattern) = captured {
         line("[ -z \"$rn_o\" ] || printf '%s\\n' \"$rn_o\";");
         line(&format!(
@@ -175,130 +200,11 @@ fn run(step: &Step, judged: bool, line: &mut impl FnMut(&str)) {
     }
 }
 
-/// What a step said on one stream, once it has ended.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Said {
-    /// Its exit code; for the first marker, the process id.
-    pub code: i64,
-    /// What it printed, up to [`KEPT`] bytes.
-    pub bytes: Vec<u8>,
-    /// How many bytes were dropped beyond that.
-    pub dropped: u64,
-}
-
-/// Cuts one stream at the markers.
-#[derive(Debug)]
-pub struct Cutter {
-    marker: Vec<u8>,
-    pending: Vec<u8>,
-    current: Said,
-    /// What was said before the first marker: banners and the like, or why there is no shell.
-    pub noise: Vec<u8>,
-    /// The process id of the shell, once it has started.
-    pub pid: Option<i64>,
-    /// The shell takes another message after this one.
-    pub again: bool,
-    /// Nothing of the message was run.
-    pub refused: bool,
-    /// The steps that have ended, in order.
-    pub done: Vec<Said>,
-}
-
-impl Cutter {
-    /// For a stream of the exchange with this nonce.
-    pub fn new(nonce: &str) -> Self {
-        Self {
-            marker: format!("\n{nonce} ").into_bytes(),
-            pending: Vec::new(),
-            current: Said::default(),
-            noise: Vec::new(),
-            pid: None,
-            again: false,
-            refused: false,
-            done: Vec::new(),
-        }
-    }
-
-    /// Takes the next bytes of the stream.
-    pub fn feed(&mut self, bytes: &[u8]) {
-        self.pending.extend_from_slice(bytes);
-        loop {
-            let Some(start) = memmem::find(&self.pending, &self.marker) else {
-                let keep = overlap(&self.pending, &self.marker);
-                let plain = self.pending.len() - keep;
-                let rest = self.pending.split_off(plain);
-                let plain = std::mem::replace(&mut self.pending, rest);
-                self.say(&plain);
-                return;
-            };
-            let after = start + self.marker.len();
-            let Some(length) = memchr::memchr(b'\n', &self.pending[after..]) else {
-                return;
-            };
-            let words = String::from_utf8_lossy(&self.pending[after..after + length]).into_owned();
-            let before: Vec<u8> = self
-                .pending
-                .drain(..after + length + 1)
-                .take(start)
-                .collect();
-            self.say(&before);
-            self.mark(&words);
-        }
-    }
-
-    /// What the running step has said so far.
-    pub fn running(&self) -> &[u8] {
-        &self.current.bytes
-    }
-
-    fn say(&mut self, bytes: &[u8]) {
-        if self.pid.is_none() {
-            let room = 4096usize.saturating_sub(self.noise.len());
-            self.noise
-                .extend_from_slice(&bytes[..bytes.len().min(room)]);
-            return;
-        }
-        let room = KEPT
-            .saturating_sub(self.current.bytes.len())
-            .min(bytes.len());
-        self.current.bytes.extend_from_slice(&bytes[..room]);
-        self.current.dropped += (bytes.len() - room) as u64;
-    }
-
-    fn mark(&mut self, words: &str) {
-        let (what, code) = words.split_once(' ').unwrap_or((words, ""));
-        let code = code.trim().parse().unwrap_or(-1);
-        match what {
-            "pid" | "pid-again" => {
-                self.pid = Some(code);
-                self.again = what == "pid-again";
-                return;
-            }
-            "refused" => {
-                self.refused = true;
-                return;
-            }
-            _ => {}
-        }
-        let mut said = std::mem::take(&mut self.current);
-        said.code = code;
-        self.done.push(said);
-    }
-}
-
-/// How many bytes at the end of a text could be the beginning of the marker.
-fn overlap(text: &[u8], marker: &[u8]) -> usize {
-    let longest = text.len().min(marker.len() - 1);
-    (1..=longest)
-        .rev()
-        .find(|length| text.ends_with(&marker[..*length]))
-        .unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::cutter::Cutter;
     use super::*;
-    use proptest::prelude::*;
+    use memchr::memmem;
     use std::process::{Command, Stdio};
 
     fn run(shell: &[&str], steps: &[Step]) -> (Cutter, Cutter) {
@@ -335,18 +241,7 @@ mod tests {
 
     #[test]
     fn each_step_has_its_own_output_and_code() {
-        for shell in [&["dash"][..], &["bash"], &["busybox", "sh"]] {
-            if Command::new(shell[0])
-                .arg("-c")
-                .arg(":")
-                .stdin(Stdio::null())
-                .output()
-                .is_err()
-            {
-                eprintln!("SKIPPED: {} is not installed", shell[0]);
-                assert!(std::env::var_os("CI").is_none());
-                continue;
-            }
+        in_every_shell(|shell| {
             let (out, err) = run(
                 shell,
                 &[
@@ -363,7 +258,73 @@ mod tests {
             );
             assert_eq!(&err.done[0].bytes[..], b"oops\n");
             assert_eq!(&err.done[1].bytes[..], b"");
+        });
+    }
+
+    /// What the shells that are installed here make of it.
+    fn in_every_shell(test: impl Fn(&[&str])) {
+        for shell in [&["dash"][..], &["bash"], &["busybox", "sh"]] {
+            let mut command = Command::new(shell[0]);
+            match command.arg("-c").arg(":").stdin(Stdio::null()).output() {
+                Ok(_) => test(shell),
+                Err(_) => {
+                    eprintln!("SKIPPED: {} is not installed", shell[0]);
+                    assert!(std::env::var_os("CI").is_none());
+                }
+            }
         }
+    }
+
+    /// Whether a process runs whose command line has this in it.
+    fn runs(word: &str) -> bool {
+        let files = std::fs::read_dir("/proc").unwrap().flatten();
+        let mut lines = files.map(|entry| std::fs::read(entry.path().join("cmdline")));
+        lines.any(|line| line.is_ok_and(|line| memmem::find(&line, word.as_bytes()).is_some()))
+    }
+
+    #[test]
+    fn whatever_a_step_has_started_ends_before_its_shell() {
+        use std::os::unix::process::CommandExt;
+        let stubborn = "sh -c 'trap \"\" TERM; echo up; while :; do sleep 1000; done' WORD";
+        let cases = [
+            stubborn.to_string(),
+            format!("timeout 1000 {stubborn}"),
+            format!("setsid {stubborn}"),
+            format!("( {stubborn} & ) & wait; sleep 1000"),
+            "timeout 1000 sh -c 'echo up; sleep 1000; : WORD'".to_string(),
+        ];
+        let ends = |case: usize, text: &str| {
+            in_every_shell(|shell| {
+                let word = format!("{}-{case}", nonce());
+                let text = script(&nonce(), &[step(&text.replace("WORD", &word))], None);
+                let mut child = Command::new(shell[0])
+                    .args(&shell[1..])
+                    .stdin(Stdio::piped())
+                    .stdout(Stdio::piped())
+                    .stderr(Stdio::null())
+                    .process_group(0)
+                    .spawn()
+                    .unwrap();
+                let mut input = child.stdin.take().unwrap();
+                std::io::Write::write_all(&mut input, text.as_bytes()).unwrap();
+                let mut output = std::io::BufReader::new(child.stdout.take().unwrap());
+                let mut line = String::new();
+                while line != "up\n" {
+                    line.clear();
+                    std::io::BufRead::read_line(&mut output, &mut line).unwrap();
+                }
+                assert!(runs(&word), "{shell:?} {text}");
+                drop(input);
+                let status = child.wait().unwrap();
+                assert_eq!(status.code(), Some(143), "{shell:?} {text}");
+                assert!(!runs(&word), "{shell:?} {text}");
+            });
+        };
+        std::thread::scope(|scope| {
+            for (case, text) in cases.iter().enumerate() {
+                scope.spawn(move || ends(case, text));
+            }
+        });
     }
 
     #[test]
@@ -372,30 +333,5 @@ mod tests {
         first.needed = true;
         let (out, _) = run(&["sh"], &[first, step("echo never")]);
         assert_eq!(out.done.len(), 1);
-    }
-
-    proptest! {
-        #[test]
-        fn cutting_does_not_depend_on_how_the_bytes_arrive(
-            text in proptest::collection::vec(any::<u8>(), 0..200),
-            sizes in proptest::collection::vec(1usize..9, 1..80),
-        ) {
-            let nonce = "rn-0";
-            let mut stream = b"noise\nrn-0 pid 7\n".to_vec();
-            stream.extend_from_slice(&text);
-            stream.extend_from_slice(b"\nrn-0 0 5\ntail");
-            let mut cutter = Cutter::new(nonce);
-            let mut rest = &stream[..];
-            for size in sizes.iter().cycle() {
-                if rest.is_empty() { break; }
-                let (now, later) = rest.split_at((*size).min(rest.len()));
-                cutter.feed(now);
-                rest = later;
-            }
-            prop_assert_eq!(cutter.pid, Some(7));
-            prop_assert_eq!(&cutter.done[0].bytes, &text);
-            prop_assert_eq!(cutter.done[0].code, 5);
-            prop_assert_eq!(&cutter.noise[..], b"noise");
-        }
     }
 }

@@ -4,11 +4,12 @@
 //! that reads another host's result. The engine prints nothing: it sends [`Event`]s.
 //!
 //! `walk` takes a host through its tasks and `turn` does one of them. What it wants to know or to have done goes out as
-//! a message (`message`, `talk`) with what `ahead` finds to put beside it, and is heard answer by answer (`flight`).
+//! a message (`message`, `talk`) with what `ahead` finds to put beside it, and is heard answer by answer (`flight`, `cutter`).
 
 mod ahead;
 mod barrier;
 mod carry;
+mod cutter;
 mod exchange;
 mod flight;
 mod host;
@@ -74,6 +75,8 @@ pub struct Options {
     pub public: bool,
     /// Nothing that may change something is sent before [`Event::Acting`] was let go by all who hear of it.
     pub announces: bool,
+    /// What a task says is the result, so that it may not be cut short.
+    pub shows: bool,
 }
 
 /// Which tasks of a playbook run.

@@ -1,5 +1,6 @@
 //! What became of a task, from the first answer to the line on the screen.
 
+use super::cutter::KEPT;
 use super::exchange::Trouble;
 use crate::diagnostic::Problems;
 use crate::event::{Outcome, Status, TurnResult};
@@ -39,6 +40,7 @@ pub(super) struct Full {
     pub code: Option<i32>,
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
+    pub dropped: u64,
     pub result: Map<String, Value>,
     pub facts: Map<String, Value>,
     /// Under `--check` it did not run, so there is no result to register.
@@ -59,6 +61,7 @@ impl Full {
             code: None,
             stdout: Vec::new(),
             stderr: Vec::new(),
+            dropped: 0,
             result: Map::new(),
             facts: Map::new(),
             absent: false,
@@ -67,11 +70,26 @@ impl Full {
     }
 
     /// Takes what the last action said.
-    pub(super) fn said(mut self, done: Option<&Done>) -> Self {
+    pub(super) fn said(mut self, done: Option<Done>) -> Self {
         if let Some(done) = done {
             self.code = Some(done.code);
-            self.stdout.clone_from(&done.stdout);
-            self.stderr.clone_from(&done.stderr);
+            self.stdout = done.stdout;
+            self.stderr = done.stderr;
+            self.dropped = done.dropped;
+        }
+        self
+    }
+
+    /// Fails for want of what was said, where that is the result.
+    pub(super) fn cut(mut self) -> Self {
+        if self.dropped > 0 && self.status != Status::Failed {
+            let kept = KEPT / 1024 / 1024;
+            self.status = Status::Failed;
+            self.message = format!(
+                "it ran well and said too much: {} more bytes than the {kept} MiB that are kept",
+                self.dropped
+            );
+            self.help = vec!["have it write to a file on the host, and `fetch` that".to_string()];
         }
         self
     }
@@ -162,6 +180,7 @@ impl Full {
             code: self.code,
             stdout: self.stdout,
             stderr: self.stderr,
+            dropped: self.dropped,
             place: Some(task.place.clone()),
             result: self.result,
             produced: Vec::new(),
@@ -179,6 +198,7 @@ impl Full {
             outcome.command = None;
             outcome.stdout.clear();
             outcome.stderr.clear();
+            outcome.dropped = 0;
             outcome.result.clear();
         }
         outcome
@@ -258,7 +278,7 @@ pub(super) fn failure(failure: Failure) -> Full {
 }
 
 /// An action that ended with a code other than 0.
-pub(super) fn bad_code(done: &Done) -> Full {
+pub(super) fn bad_code(done: Done) -> Full {
     let message = match done.code {
         code @ 129..=165 => format!("killed by signal {}", code - 128),
         126 => "exit code 126: it cannot be executed".to_string(),

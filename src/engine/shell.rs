@@ -22,6 +22,9 @@ const LOOP: &str = r#"rn_s=; command -v setsid >/dev/null && rn_s=setsid; export
 /// A message up to this size can travel in the request that starts its shell.
 const IN_REQUEST: usize = 16 * 1024;
 
+/// So much may be said before `sudo` lets a shell in.
+const UNLOCK: usize = 1024 * 1024;
+
 /// A shell that reads messages.
 pub(super) struct Shell {
     pub(super) process: Process,
@@ -225,6 +228,9 @@ async fn unlock(process: &mut Process, password: &str, nonce: &str) -> Result<()
                     false => said,
                 }));
             }
+        }
+        if heard.len() + complaints.len() > UNLOCK {
+            return Err(Trouble::NoShell("sudo says more than it should".into()));
         }
         if memchr::memmem::find(&heard, ready.as_bytes()).is_some() {
             return Ok(());

@@ -219,21 +219,27 @@ impl HostRun {
                 break;
             }
         }
-        if let Some(bad) = done.last().filter(|done| done.code != 0) {
-            return Ok(outcome::bad_code(bad));
+        if let Some(bad) = done.pop_if(|done| done.code != 0) {
+            return Ok(match doing.module.refusal(&bad) {
+                Some(failure) => outcome::failure(failure).said(Some(bad)),
+                None => outcome::bad_code(bad),
+            });
         }
         let changed = !reads && !changes.actions.is_empty();
         let status = if changed { Status::Changed } else { Status::Ok };
         Ok(match doing.module.result(found, &done) {
             Ok(result) => {
-                let mut full = Full::new(status, changes.because).said(done.last());
+                let mut full = Full::new(status, changes.because).said(done.pop());
                 full.result = result;
                 full.facts = changes.facts;
                 full.shown = changes.message;
                 full.diff = changes.diff;
-                full
+                match doing.task.register.is_some() || self.context.options.shows {
+                    true => full.cut(),
+                    false => full,
+                }
             }
-            Err(failure) => outcome::failure(failure).said(done.last()),
+            Err(failure) => outcome::failure(failure).said(done.pop()),
         })
     }
 
@@ -267,13 +273,13 @@ impl HostRun {
             Vec::new()
         };
         self.announce(doing.play, doing.begins(), &others).await;
-        let reply = self
+        let mut reply = self
             .send(doing.task, &doing.identity, steps, others, answers)
             .await;
         match reply.trouble {
             Some(why) => {
                 let full = outcome::trouble(why, false, doing.identity.user.as_deref());
-                Err(Box::new(full.said(reply.answers.last())))
+                Err(Box::new(full.said(reply.answers.pop())))
             }
             None => Ok(reply.answers),
         }
@@ -386,6 +392,7 @@ impl Full {
         self.code = other.code;
         self.stdout.clone_from(&other.stdout);
         self.stderr.clone_from(&other.stderr);
+        self.dropped = other.dropped;
         self
     }
 }

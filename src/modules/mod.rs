@@ -88,6 +88,12 @@ pub trait Module: Send + Sync + fmt::Debug {
     /// What must be done, given the answer. No actions: already as wanted.
     fn changes(&self, found: &Found) -> Result<Changes, Failure>;
 
+    /// What an action that has failed means, where its exit code alone does not say: a guard that has refused on the host.
+    fn refusal(&self, done: &Done) -> Option<Failure> {
+        let _ = done;
+        None
+    }
+
     /// The module's own keys of the registered result, beside `changed`, `rc`, `stdout` and `stderr`, from
     /// what was found and what the actions said. Also the place to refuse a result that only looks like success.
     fn result(&self, found: &Found, done: &[Done]) -> Result<Map<String, Value>, Failure> {
@@ -227,6 +233,8 @@ pub struct Done {
     pub stdout: Vec<u8>,
     /// Its standard error.
     pub stderr: Vec<u8>,
+    /// How many bytes more it said than anybody keeps.
+    pub dropped: u64,
 }
 
 impl Done {

@@ -84,6 +84,9 @@ const KERNEL: &[&str] = &["/dev", "/proc", "/sys"];
 /// Directories whose direct children are home directories.
 const HOMES: &[&str] = &["/home", "/Users", "/export/home"];
 
+/// The exit code of a script in which a guard refuses.
+const REFUSED: i32 = 95;
+
 #[derive(Debug)]
 struct Remove {
     paths: Vec<String>,
@@ -229,6 +232,14 @@ impl Module for Remove {
         Ok(Changes::script(Script::new(script), because.join(", ")))
     }
 
+    fn refusal(&self, done: &Done) -> Option<Failure> {
+        if done.code != REFUSED {
+            return None;
+        }
+        let said = String::from_utf8_lossy(&done.stderr);
+        Some(Failure::guard(said.lines().last().unwrap_or_default()))
+    }
+
     fn result(&self, _: &Found, _: &[Done]) -> Result<Map<String, Value>, Failure> {
         let paths = Value::from(self.paths.clone());
         Ok(Map::from_iter([("paths".to_string(), paths)]))
@@ -247,8 +258,8 @@ impl Remove {
         format!(
             "( case $(rn_stat \"$p\") in missing) exit 0 ;; esac\n\
              g=$(rn_guard) || exit 1\n\
-             [ \"$g\" = ok ] || {{ echo \"refusing to remove $p: it became a mount point or leads through a link\" >&2; exit 1; }}\n\
-             cd -P -- \"$d\" && r=$(pwd -P; printf x) && [ \"${{r%??}}\" = \"$d\" ] && {remove}\n) || exit 1\n"
+             [ \"$g\" = ok ] || {{ echo \"refusing to remove $p: it became a mount point or leads through a link\" >&2; exit {REFUSED}; }}\n\
+             cd -P -- \"$d\" && r=$(pwd -P; printf x) && [ \"${{r%??}}\" = \"$d\" ] && {remove}\n) || exit\n"
         )
     }
 }

@@ -65,10 +65,13 @@ impl AdhocStory {
     }
 
     fn finished(&mut self, host: &str, outcome: &Outcome, page: &mut Page) {
-        let result = Result::new(outcome, self.check, self.style);
+        let mut result = Result::new(outcome, self.check, self.style);
         if page.width.is_none() {
-            return self.lines(host, &result, page);
+            return self.lines(host, &result, outcome, page);
         }
+        // What is told at the end has to be kept until then.
+        result.stdout = said(outcome).to_vec();
+        result.stderr.clone_from(&outcome.stderr);
         match self.results.iter_mut().find(|same| same.result == result) {
             Some(same) => {
                 same.hosts.push(host.to_owned());
@@ -83,19 +86,19 @@ impl AdhocStory {
     }
 
     /// For a pipe: each line with its host.
-    fn lines(&self, host: &str, result: &Result, page: &mut Page) {
+    fn lines(&self, host: &str, result: &Result, outcome: &Outcome, page: &mut Page) {
         let blanks = self.column.saturating_sub(host.width());
         let before = format!("{host}{}  ", " ".repeat(blanks));
-        for line in escape::lines(&result.stdout).chain(result.diff.iter().map(|line| line.into()))
-        {
+        let diff = result.diff.iter().map(|line| line.into());
+        for line in escape::lines(said(outcome)).chain(diff) {
             page.out(format!("{before}{line}").trim_end());
         }
-        for line in escape::lines(&result.stderr) {
+        for line in escape::lines(&outcome.stderr) {
             page.err(format!("{before}{line}").trim_end());
         }
         if ends_host(result.status) {
             page.err(format!("{before}{}", self.verdict(result)));
-        } else if !result.command && result.stdout.is_empty() {
+        } else if !result.command && said(outcome).is_empty() {
             page.out(format!("{before}{}", self.verdict(result)));
         }
     }
@@ -106,7 +109,9 @@ impl AdhocStory {
         let text = self.style.paint(tone(status), word(status, self.check));
         let message = escape::escape_str(&result.message);
         match result.code {
-            Some(code) if ends_host(status) && !message.contains(&code.to_string()) => {
+            Some(code)
+                if code != 0 && ends_host(status) && !message.contains(&code.to_string()) =>
+            {
                 let message = if message.is_empty() {
                     ""
                 } else {
@@ -191,16 +196,21 @@ impl AdhocStory {
     }
 }
 
+/// What it said, or shows on purpose.
+fn said(outcome: &Outcome) -> &[u8] {
+    match &outcome.shown {
+        Some(shown) if outcome.stdout.is_empty() => shown.as_bytes(),
+        _ => &outcome.stdout,
+    }
+}
+
 impl Result {
+    /// Without what it said.
     fn new(outcome: &Outcome, check: bool, style: Style) -> Self {
         let command = matches!(outcome.module, "command" | "shell" | "script");
         // That a command may have changed something says nothing about it.
         let plain = command && !check && matches!(outcome.status, Status::Ok | Status::Changed);
         let diff = outcome.diff.as_ref();
-        let shown = match &outcome.shown {
-            Some(shown) if outcome.stdout.is_empty() => shown.as_bytes(),
-            _ => &outcome.stdout,
-        };
         Self {
             status: if plain { Status::Ok } else { outcome.status },
             code: outcome.code,
@@ -208,8 +218,8 @@ impl Result {
                 true => String::new(),
                 false => outcome.message.clone(),
             },
-            stdout: shown.to_vec(),
-            stderr: outcome.stderr.clone(),
+            stdout: Vec::new(),
+            stderr: Vec::new(),
             diff: diff.map_or_else(Vec::new, |diff| diff::lines(diff, style)),
             command,
         }

@@ -10,6 +10,9 @@ use crate::event::{Outcome, Status, TaskId};
 /// How many of the last lines of an output are shown.
 const LINES: usize = 20;
 
+/// How much of a line is shown, in bytes.
+const LINE: usize = 2048;
+
 /// Writes failures at once, and the same failure on further hosts in one line.
 pub(super) struct Failures {
     style: Style,
@@ -142,20 +145,37 @@ impl Failures {
             }
             self.output(output, &mut body);
         }
+        if outcome.dropped > 0 {
+            let count = Count(outcome.dropped as usize, "more byte");
+            body.push(self.style.paint(Tone::Faint, format!("{count}, not kept")));
+        }
         body.extend(outcome.help.iter().map(|line| self.help(line)));
         body
     }
 
     fn output(&self, output: &[u8], body: &mut Vec<String>) {
-        let lines: Vec<_> = escape::lines(output).collect();
-        let left_out = lines.len().saturating_sub(LINES);
+        let output = output.strip_suffix(b"\n").unwrap_or(output);
+        if output.is_empty() {
+            return;
+        }
         let bar = self.style.paint(Tone::Faint, "|");
+        let left_out = memchr::memchr_iter(b'\n', output).count() + 1;
+        let left_out = left_out.saturating_sub(LINES);
         if left_out > 0 {
             let count = format!("... {}", Count(left_out, "earlier line"));
             body.push(format!("{bar} {}", self.style.paint(Tone::Faint, count)));
         }
-        let shown = lines[left_out..].iter();
-        body.extend(shown.map(|line| format!("{bar} {line}").trim_end().to_owned()));
+        for line in output.split(|byte| *byte == b'\n').skip(left_out) {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            let rest = line.len().saturating_sub(LINE);
+            let line = escape::escape(&line[..line.len() - rest]);
+            let mut shown = format!("{bar} {line}").trim_end().to_owned();
+            if rest > 0 {
+                let count = format!(" ... {}", Count(rest, "more byte"));
+                shown.push_str(&self.style.paint(Tone::Faint, count));
+            }
+            body.push(shown);
+        }
     }
 
     fn help(&self, line: &str) -> String {

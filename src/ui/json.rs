@@ -15,7 +15,7 @@
 //! | `task_output` | `host`, `line` |
 //! | `transfer` | `host`, `done`, `total` (or null), `rate` (bytes of the file a second, lately), `compressed` |
 //! | `task_retry` | `host`, the task, `left` |
-//! | `task_finished` | `host`, the task, `status`, `module`, `message`, `help`, `shown`, `diff`, `command`, `code`, `stdout`, `stderr`, `place`, `result`, `took` |
+//! | `task_finished` | `host`, the task, `status`, `module`, `message`, `help`, `shown`, `diff`, `command`, `code`, `stdout`, `stderr`, `dropped`, `place`, `result`, `took` |
 //! | `host_lost` | `host`, `status`, `message`, `help` |
 //! | `exchanged` | `host`, `took`, `exchanges`, `sent`, `received` (bytes) |
 //! | `barrier` | `play`: its hosts have come as far as they may go alone |
@@ -31,6 +31,7 @@
 //! `exchanges`, `sent` and `received`; each of `hosts` has `connecting`, `busy` and the same traffic.
 //!
 //! Outputs are exact: bytes that are not UTF-8 are in `stdout_base64`, `stderr_base64` or `line_base64` instead.
+//! Of an output that is larger than what is kept, `dropped` bytes are missing at its end.
 //! A `place` is `{"file", "line", "column"}`, a `diff` is `{"name", "before", "after"}`; both may be null.
 
 use super::{Renderer, Sink};
@@ -64,7 +65,9 @@ impl Json {
         if let Value::Object(fields) = fields {
             line.extend(fields);
         }
-        self.out.line(&Value::Object(line).to_string());
+        // Not as one text first: outputs can be large.
+        self.out.json(&Value::Object(line));
+        self.out.text("\n");
         self.out.flush();
     }
 }
@@ -194,6 +197,7 @@ fn finished(fields: &mut Map<String, Value>, outcome: &Outcome) {
     put("code", json!(outcome.code));
     exact(fields, "stdout", &outcome.stdout);
     exact(fields, "stderr", &outcome.stderr);
+    fields.insert("dropped".to_owned(), json!(outcome.dropped));
     let place = outcome.place.as_ref().map(|place| {
         let (line, column) = place.line_column();
         json!({"file": place.source.name(), "line": line, "column": column})

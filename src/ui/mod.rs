@@ -198,6 +198,11 @@ impl Sink {
         self.closed = self.closed || self.writer.write_all(text.as_bytes()).is_err();
     }
 
+    /// Writes a value as JSON.
+    pub fn json(&mut self, value: &serde_json::Value) {
+        self.closed = self.closed || serde_json::to_writer(&mut self.writer, value).is_err();
+    }
+
     /// Sends what was written on its way.
     pub fn flush(&mut self) {
         self.closed = self.closed || self.writer.flush().is_err();

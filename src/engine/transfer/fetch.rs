@@ -1,7 +1,7 @@
 //! Files from hosts.
 
 use super::super::exchange::Trouble;
-use super::{Error, Progress, Way, last_line};
+use super::{Error, Progress, Way, complain, last_line};
 use crate::event::Transfer;
 use crate::shell::quote;
 use crate::transport::{Chunk, Exit};
@@ -46,7 +46,7 @@ pub(in super::super) async fn fetch(
                 got += bytes.len() as u64;
                 progress.at(got, false);
             }
-            Chunk::Stderr(bytes) => complaint.extend(bytes),
+            Chunk::Stderr(bytes) => complain(&mut complaint, &bytes),
             Chunk::Exit(status) => exit = Some(status),
         }
     }

@@ -82,7 +82,7 @@ async fn collect(mut output: Box<dyn Output>) -> Ended {
                 let room = SAID.saturating_sub(said.len()).min(bytes.len());
                 said.extend_from_slice(&bytes[..room]);
             }
-            Chunk::Stderr(bytes) => complaint.extend(bytes),
+            Chunk::Stderr(bytes) => complain(&mut complaint, &bytes),
             Chunk::Exit(status) => exit = Some(status),
         }
     }
@@ -92,6 +92,13 @@ async fn collect(mut output: Box<dyn Output>) -> Ended {
         complaint,
         ending: output.ending(),
     }
+}
+
+/// Keeps the last of what is complained about, which tells the cause.
+fn complain(complaint: &mut Vec<u8>, bytes: &[u8]) {
+    complaint.extend_from_slice(bytes);
+    let first = complaint.len().saturating_sub(SAID);
+    complaint.drain(..first);
 }
 
 fn last_line(complaint: &[u8]) -> String {
