@@ -200,6 +200,7 @@ impl Scene {
                 privilege: Privilege::default(),
                 become_password: None,
                 public: self.public,
+                shows: false,
                 announces: false,
             },
         }
