@@ -21,6 +21,7 @@
 //! - [`engine`]: takes each host through its tasks over a [`transport`], and sends [`event`]s. It prints nothing.
 //! - [`ui`] and [`report`]: fold events into what a person, a script or the shell's `$?` sees. [`exit`] has the codes.
 //!   [`timing`] says where the time went.
+//! - [`redact`] takes secrets out of whatever leaves the process.
 //! - [`demo`]: SSH hosts inside this process, to try things on.
 //!
 //! Imports run one way, from the top of this picture to the bottom; a test guards it.
@@ -36,6 +37,7 @@ pub mod inventory;
 pub mod modules;
 pub mod plan;
 pub mod playbook;
+pub mod redact;
 pub mod report;
 pub mod run_id;
 pub mod shell;

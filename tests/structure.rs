@@ -30,6 +30,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("transport", &["diagnostic", "inventory", "shell"]),
     ("event", &["diagnostic", "modules", "run_id"]),
     ("timing", &["event", "run_id"]),
+    ("redact", &["event", "shell"]),
+    ("secret", &["diagnostic", "document", "redact", "vars"]),
     ("report", &["event", "exit", "timing"]),
     (
         "engine",
@@ -41,6 +43,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "modules",
             "plan",
             "playbook",
+            "redact",
             "run_id",
             "shell",
             "transport",

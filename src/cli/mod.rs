@@ -14,6 +14,7 @@ mod ping;
 mod play;
 mod prepare;
 mod prompt;
+mod secrets;
 mod signals;
 mod task;
 mod validate;
@@ -157,6 +158,7 @@ fn run(arguments: &[OsString], worker: Option<Worker>) -> u8 {
             };
         }
     };
+    secrets::hide_in_panics();
     let persist = cli.command.connect().map(|connect| connect.persist);
     let keeping = match (worker, persist) {
         (Some(worker), _) => Keeping::On(worker),
@@ -173,6 +175,7 @@ fn run(arguments: &[OsString], worker: Option<Worker>) -> u8 {
             let terminal = ui::Terminal::detect();
             let style = terminal.style(ui::Color::Auto, terminal.err);
             let text = ui::diagnostic::problems(&refusal.problems, style);
+            let text = secrets::redactor().text(&text);
             std::io::stderr().write_all(text.as_bytes()).ok();
             refusal.code
         }

@@ -2,7 +2,7 @@
 
 use super::options::{BecomeOptions, ConnectOptions, OutputOptions};
 use super::worker::Worker;
-use super::{Answer, Refusal, prompt, signals};
+use super::{Answer, Refusal, prompt, secrets, signals};
 use crate::diagnostic::{Problem, Problems};
 use crate::engine::{self, Run};
 use crate::exit;
@@ -187,7 +187,7 @@ fn raise_descriptors() {
     setrlimit(Resource::Nofile, raised).ok();
 }
 
-/// The file of `--log`. It is closed when the run is over, even if this process is not.
+/// The file of `--log`, without secrets. It is closed when the run is over, even if this process is not.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Option<File>>>);
 
@@ -204,7 +204,10 @@ impl Log {
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         match &mut *self.file() {
-            Some(file) => file.write(bytes),
+            // Each entry comes as a whole.
+            Some(file) => file
+                .write_all(&secrets::redactor().bytes(bytes))
+                .map(|()| bytes.len()),
             None => Ok(bytes.len()),
         }
     }

@@ -1,5 +1,6 @@
 //! Questions to the operator on the terminal.
 
+use super::secrets;
 use crate::diagnostic::Problem;
 use crate::transport::ssh::{HostKeyPrompt, NewKey, Prompt};
 use crate::ui::Pause;
@@ -35,6 +36,15 @@ impl Passwords {
             Some(text) if text.is_empty() && password.is_some() => password.clone(),
             other => other,
         };
+        // One that is too short to be hidden would be found everywhere.
+        for (name, text) in [
+            ("SSH password", &password),
+            ("sudo password", &become_password),
+        ] {
+            if let Some(text) = text {
+                secrets::redactor().add(name, text).ok();
+            }
+        }
         Ok(Self {
             password,
             become_password,
@@ -123,7 +133,11 @@ impl Prompt for Terminal {
             }
             secret(&question).ok()
         });
-        answer.filter(|text| !text.is_empty())
+        let answer = answer.filter(|text| !text.is_empty())?;
+        secrets::redactor()
+            .add(&format!("passphrase of {}", key.display()), &answer)
+            .ok();
+        Some(answer)
     }
 }
 

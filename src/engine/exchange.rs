@@ -1,5 +1,6 @@
 //! What every exchange with a host goes by: whose rights it has, when it must end, and why it may not come to its end.
 
+use crate::redact::Redactor;
 use crate::transport::{Chunk, Exit, Output};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -26,6 +27,8 @@ pub struct Terms {
     pub leaving: watch::Sender<usize>,
     /// Everyone on the host may see what is sent, as with `ssh HOST COMMAND`.
     pub public: bool,
+    /// What nobody on the host may see.
+    pub redactor: Redactor,
 }
 
 /// Why an exchange did not come to its end.

@@ -28,6 +28,7 @@ mod walk;
 use crate::event::{Event, Moment};
 use crate::inventory::Host;
 use crate::playbook::{Play, Privilege};
+use crate::redact::Redactor;
 use crate::run_id::RunId;
 use crate::transport::Transport;
 use crate::vars::World;
@@ -77,6 +78,8 @@ pub struct Options {
     pub announces: bool,
     /// What a task says is the result, so that it may not be cut short.
     pub shows: bool,
+    /// What must not leave the process.
+    pub redactor: Redactor,
 }
 
 /// Which tasks of a playbook run.
@@ -145,7 +148,8 @@ struct Context {
 impl Context {
     fn send(&self, event: Event) {
         // A screen that is gone must not end the run.
-        self.events.send(event.into()).ok();
+        let moment = self.options.redactor.moment(event.into());
+        self.events.send(moment).ok();
     }
 
     fn stopping(&self) -> bool {
@@ -170,6 +174,7 @@ pub async fn run(
             stop,
             leaving: watch::Sender::new(0),
             public: run.options.public,
+            redactor: run.options.redactor.clone(),
         },
         places: Semaphore::new(run.options.forks.clamp(1, Semaphore::MAX_PERMITS)),
         options: run.options,

@@ -147,7 +147,8 @@ pub(super) fn in_request(
         None => InRequest::Escaped(message::script(nonce, steps, None)),
     };
     let (InRequest::Line(text) | InRequest::Escaped(text)) = &message;
-    (text.len() <= IN_REQUEST).then_some(message)
+    let may = text.len() <= IN_REQUEST && !terms.redactor.holds(text.as_bytes());
+    may.then_some(message)
 }
 
 /// Starts `sh -c` with a short script, with its standard input open to the caller.

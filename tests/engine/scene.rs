@@ -199,6 +199,7 @@ impl Scene {
                 forks: self.forks,
                 privilege: Privilege::default(),
                 become_password: None,
+                redactor: Default::default(),
                 public: self.public,
                 shows: false,
                 announces: false,

@@ -191,6 +191,7 @@ impl Scene {
 fn terms(stop: watch::Receiver<bool>) -> Terms {
     Terms {
         become_password: None,
+        redactor: crate::redact::Redactor::default(),
         stop,
         public: Default::default(),
         leaving: watch::Sender::new(0),
