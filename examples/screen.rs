@@ -192,7 +192,7 @@ async fn one(events: &Events, play: usize, host: usize, tasks: &'static [(&str, 
                     events,
                     Event::TaskOutput {
                         host: name(host),
-                        line: line.into_bytes(),
+                        line: line.into_bytes().into(),
                     },
                 );
             }

@@ -117,12 +117,13 @@ pub enum Event {
         /// How far it is.
         transfer: Transfer,
     },
-    /// The last whole line that a running task printed, at most some times a second.
+    /// The last whole line that a running task printed, at most some times a second, and only if the one before it of that
+    /// host has been shown: a terminal that stands still costs no memory.
     TaskOutput {
         /// The host.
         host: String,
-        /// The line, without its end.
-        line: Vec<u8>,
+        /// The line, without its end, cut where it is longer than a screen is wide.
+        line: Arc<[u8]>,
     },
     /// A task will be tried again, since its `until` does not hold yet.
     TaskRetry {

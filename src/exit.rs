@@ -34,6 +34,7 @@ pub fn signal(name: &str) -> u8 {
         "HUP" => 1,
         "INT" => 2,
         "QUIT" => 3,
+        "PIPE" => 13,
         _ => 15,
     }
 }

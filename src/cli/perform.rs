@@ -1,7 +1,7 @@
 //! Does a run: connects the engine, the transport, the screen and the signals.
 
 use super::options::{BecomeOptions, ConnectOptions, OutputOptions};
-use super::worker::Worker;
+use super::worker::{Told, Worker};
 use super::{Answer, Refusal, prompt, secrets, signals};
 use crate::diagnostic::{Problem, Problems};
 use crate::engine::{self, Run};
@@ -121,7 +121,11 @@ pub(super) fn perform(mut run: Run, manner: &Manner<'_>) -> Answer {
             None
         }
     };
-    let report = screen.join().map_err(defect);
+    let front = match manner.keeping {
+        Keeping::On(worker) => Some(worker.signals()),
+        _ => None,
+    };
+    let report = shown_all(screen, modes.clone(), front).map_err(defect);
     // A question that nobody has answered may have switched off the echo.
     modes.restore();
     let code = report?.exit_code();
@@ -131,6 +135,24 @@ pub(super) fn perform(mut run: Run, manner: &Manner<'_>) -> Answer {
         runtime.shutdown_background();
     }
     Ok(code)
+}
+
+/// Waits until everything has been shown, or the operator does not want to.
+fn shown_all(
+    screen: Screen,
+    modes: signals::Modes,
+    front: Option<watch::Receiver<Told>>,
+) -> std::io::Result<Report> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let impatience = tokio::spawn(signals::impatience(modes, front));
+        let joined = tokio::task::spawn_blocking(|| screen.join());
+        let report = joined.await.map_err(std::io::Error::other)?;
+        impatience.abort();
+        report
+    })
 }
 
 /// Lets the operator go, and stays with the connections as long as they are of use.

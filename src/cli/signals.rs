@@ -2,16 +2,24 @@
 //!
 //! With a front there are two processes that can be sent a signal. The terminal sends it to both, and that is one
 //! signal; `kill` sends it to one of them. So each process's are counted, and the larger count is the true one.
+//!
+//! A reader of the results that is gone, as `head` is, counts as a signal, too: `PIPE`.
 
 use super::worker::Told;
 use crate::event::Event;
 use crate::exit;
 use crate::ui::Events;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::getpgrp;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
-use std::io::Write;
+use std::io::IsTerminal;
+use std::os::fd::AsFd;
+use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+
+/// How often it is asked whether somebody reads the results.
+const READ: Duration = Duration::from_millis(250);
 
 /// The terminal's modes, such as the echo that a question for a passphrase switches off.
 #[derive(Clone)]
@@ -54,12 +62,51 @@ pub(super) async fn watch(
     stop.send(true).ok();
     drop(events);
     let name = signals.next().await;
+    end(name, &modes)
+}
+
+/// Waits for a signal and ends at once. For when everything is done but a terminal that does not take the rest of it.
+pub(super) async fn impatience(modes: Modes, front: Option<watch::Receiver<Told>>) {
+    if let Ok(mut signals) = Signals::new(front) {
+        // There is no more work that a missing reader could stop.
+        signals.deaf = true;
+        end(signals.next().await, &modes);
+    }
+}
+
+fn end(name: &str, modes: &Modes) -> ! {
     modes.restore();
     // The bars stay where they are, and the cursor, which is never hidden, is on the last of them.
     let last =
-        "\nended at once: commands on the hosts end by themselves when their connection is gone\n";
-    std::io::stderr().write_all(last.as_bytes()).ok();
+        b"\nended at once: commands on the hosts end by themselves when their connection is gone\n";
+    // A terminal that takes nothing would hold up the end, and so would whoever waits for it with a lock on the stream.
+    let err = rustix::stdio::stderr();
+    if ready(&err, PollFlags::OUT).contains(PollFlags::OUT) {
+        rustix::io::write(err, last).ok();
+    }
     std::process::exit(i32::from(exit::signal(name)));
+}
+
+/// What is true of a descriptor now.
+fn ready(descriptor: &impl AsFd, wanted: PollFlags) -> PollFlags {
+    let mut asked = [PollFd::new(descriptor, wanted)];
+    match poll(&mut asked, Some(&Timespec::default())) {
+        Ok(_) => asked[0].revents(),
+        Err(_) => PollFlags::empty(),
+    }
+}
+
+/// Waits until nobody reads standard output any more, if it is a pipe.
+async fn unread() {
+    if std::io::stdout().is_terminal() {
+        // Its end is told by a signal.
+        return std::future::pending().await;
+    }
+    let mut ticks = tokio::time::interval(READ);
+    let gone = PollFlags::ERR | PollFlags::HUP;
+    while !ready(&rustix::stdio::stdout(), PollFlags::empty()).intersects(gone) {
+        ticks.tick().await;
+    }
 }
 
 /// The signals of this process and of its front.
@@ -70,6 +117,8 @@ struct Signals {
     front: Option<watch::Receiver<Told>>,
     own: Told,
     told: Told,
+    /// Nobody reading the results is known, or does not matter.
+    deaf: bool,
 }
 
 impl Signals {
@@ -81,6 +130,7 @@ impl Signals {
             front,
             own: Told::default(),
             told: Told::default(),
+            deaf: false,
         })
     }
 
@@ -101,6 +151,10 @@ impl Signals {
                 _ = self.term.recv() => self.own.term += 1,
                 _ = self.hup.recv() => self.own.hup += 1,
                 told = front => self.told = told,
+                () = unread(), if !self.deaf => {
+                    self.deaf = true;
+                    return "PIPE";
+                }
             }
             let after = total(&self.own, &self.told);
             let name = ["INT", "TERM", "HUP"]

@@ -103,7 +103,13 @@ impl Cutter {
 
     /// Keeps the last whole line, whether or not there is room for what the step says.
     fn follow(&mut self, bytes: &[u8]) {
-        let begin = |begun: &mut Vec<u8>, bytes: &[u8]| {
+        let begin = |begun: &mut Vec<u8>, mut bytes: &[u8]| {
+            // A progress bar writes over what it has said.
+            let over = bytes.len().saturating_sub(1);
+            if let Some(at) = memchr::memrchr(b'\r', &bytes[..over]) {
+                begun.clear();
+                bytes = &bytes[at + 1..];
+            }
             let room = LINE.saturating_sub(begun.len()).min(bytes.len());
             begun.extend_from_slice(&bytes[..room]);
         };

@@ -13,7 +13,7 @@ use crate::playbook::{Play, Task};
 use crate::transport::{ConnectErrorKind, Connection};
 use crate::vars::{PlayScope, Scope};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Instant;
 
 /// A host during a run.
@@ -25,6 +25,8 @@ pub(super) struct HostRun {
     pub(super) shells: tokio::sync::Mutex<Shells>,
     state: Mutex<State>,
     pub(super) meter: Meter,
+    /// The line of a running task that was told last, as long as nobody has shown it.
+    shown: Mutex<Weak<[u8]>>,
 }
 
 /// A stretch of tasks of a play.
@@ -58,6 +60,7 @@ impl HostRun {
             shells: tokio::sync::Mutex::default(),
             state: Mutex::new(State::Well),
             meter: Meter::default(),
+            shown: Mutex::new(Weak::<[u8; 0]>::new()),
         }
     }
 
@@ -161,12 +164,20 @@ impl HostRun {
     }
 
     /// Shows a line of a running task.
-    pub(super) fn show(&self, task: &Task, line: Vec<u8>) {
-        if !task.no_log {
-            self.context.send(Event::TaskOutput {
-                host: self.name().to_string(),
-                line,
-            });
+    pub(super) fn show(&self, task: &Task, line: &[u8]) {
+        if task.no_log {
+            return;
         }
+        let mut shown = self
+            .shown
+            .lock()
+            .unwrap_or_else(|broken| broken.into_inner());
+        if shown.strong_count() > 0 {
+            return;
+        }
+        let line: Arc<[u8]> = line.into();
+        *shown = Arc::downgrade(&line);
+        let host = self.name().to_string();
+        self.context.send(Event::TaskOutput { host, line });
     }
 }

@@ -75,7 +75,7 @@ impl HostRun {
             Ok(flight) => flight,
             Err(trouble) => return failed(trouble),
         };
-        let mut show = |line: &[u8]| self.show(task, line.to_vec());
+        let mut show = |line: &[u8]| self.show(task, line);
         flight.hear(acting.max(1), terms, end, &mut show).await;
         let mut reply = Reply {
             answers: flight.take(acting),
@@ -133,7 +133,7 @@ impl HostRun {
         let flying = answers.flying.as_mut()?;
         let end = task.timeout.map(|limit| Instant::now() + limit);
         let mark = self.meter.mark();
-        let mut show = |line: &[u8]| self.show(task, line.to_vec());
+        let mut show = |line: &[u8]| self.show(task, line);
         let steps = flying.flight.taken() + distance;
         flying
             .flight

@@ -78,7 +78,7 @@ impl Live {
         let mut lines = Vec::new();
         for (to, line) in std::mem::take(&mut self.lines) {
             match (to, &mut self.out) {
-                (To::Out, Some(out)) => out.line(&line),
+                (To::Out, Some(out)) if !out.is_closed() => out.line(&line),
                 _ => lines.push(line),
             }
         }

@@ -187,6 +187,11 @@ impl Sink {
         }
     }
 
+    /// Whether nobody reads it any more, as far as writing has shown.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     /// Writes a text and a line end.
     pub fn line(&mut self, text: &str) {
         self.text(text);

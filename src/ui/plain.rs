@@ -121,6 +121,13 @@ impl Renderer for Plain {
     fn finish(&mut self, report: &Report) {
         let mut page = Page::default();
         self.story.finish(report, &mut page);
+        let recap: Vec<String> = page.lines.iter().map(|(_, line)| line.clone()).collect();
+        let told = page.lines.iter().all(|(to, _)| *to == To::Err);
         self.write(page);
+        if self.out.is_closed() && !told {
+            // Whoever has read the results is gone, and the operator may still be there.
+            recap.iter().for_each(|line| self.err.line(line));
+            self.err.flush();
+        }
     }
 }

@@ -141,6 +141,10 @@ impl PlayStory {
             for output in [&outcome.stdout, &outcome.stderr] {
                 notes.push(text(output));
             }
+            if outcome.dropped > 0 {
+                let count = Count(outcome.dropped as usize, "more byte");
+                notes.push(vec![format!("{count}, not kept")]);
+            }
         }
         if let Some(diff) = &outcome.diff {
             notes.push(super::diff::lines(diff, self.style));

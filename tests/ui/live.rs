@@ -66,7 +66,7 @@ fn started(host: &str, index: usize, name: &str) -> Event {
 fn printed(host: &str, line: &[u8]) -> Event {
     Event::TaskOutput {
         host: host.to_owned(),
-        line: line.to_vec(),
+        line: line.into(),
     }
 }
 
