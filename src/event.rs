@@ -11,6 +11,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
+/// At most this much of a line is shown while a task runs, in bytes.
+pub const SHOWN_LINE: usize = 1024;
+
 /// An event and the moment in which it happened: the screen may hear of it later.
 #[derive(Debug, Clone)]
 pub struct Moment {

@@ -1,12 +1,10 @@
 //! Cuts what a host says into the outputs of the steps of a message, at its markers.
 
+use crate::event::SHOWN_LINE;
 use memchr::memmem;
 
 /// At most this much of a step's output is kept, on each stream.
 pub const KEPT: usize = 16 * 1024 * 1024;
-
-/// At most this much of a line is shown while a step runs, in bytes.
-const LINE: usize = 1024;
 
 /// What follows the random word in a marker is shorter than this.
 const MARK: usize = 64;
@@ -110,7 +108,7 @@ impl Cutter {
                 begun.clear();
                 bytes = &bytes[at + 1..];
             }
-            let room = LINE.saturating_sub(begun.len()).min(bytes.len());
+            let room = SHOWN_LINE.saturating_sub(begun.len()).min(bytes.len());
             begun.extend_from_slice(&bytes[..room]);
         };
         if let Some(end) = memchr::memrchr(b'\n', bytes) {
@@ -200,7 +198,7 @@ mod tests {
         }
         assert_eq!(cutter.line(), None);
         cutter.feed(b"\nfi");
-        assert_eq!(cutter.line(), Some(vec![b'x'; LINE]));
+        assert_eq!(cutter.line(), Some(vec![b'x'; SHOWN_LINE]));
         cutter.feed(b"rst\nsecond\nthi");
         assert_eq!(cutter.line(), Some(b"second".to_vec()));
         assert_eq!(cutter.line(), None);

@@ -1,7 +1,8 @@
 //! Events without secrets. Names of hosts stay: they stand in the inventory, and everything goes by them.
 
 use super::Redactor;
-use crate::event::{Event, Moment, Outcome, TaskId, TurnResult};
+use crate::event::{Event, Moment, Outcome, SHOWN_LINE, TaskId, TurnResult};
+use std::borrow::Cow;
 
 impl Redactor {
     /// Takes the secrets out of an event.
@@ -16,7 +17,14 @@ impl Redactor {
         match event {
             Event::RunStarted { name, .. } | Event::PlayStarted { name, .. } => self.string(name),
             Event::TaskStarted { task, .. } | Event::TaskRetry { task, .. } => self.task(task),
-            Event::TaskOutput { line, .. } => self.vector(line),
+            Event::TaskOutput { line, .. } => match line.len() >= SHOWN_LINE {
+                true => *line = self.beginning(line).into(),
+                false => {
+                    if let Cow::Owned(clean) = self.bytes(line) {
+                        *line = clean.into();
+                    }
+                }
+            },
             Event::TaskFinished { task, outcome, .. } => {
                 self.task(task);
                 self.outcome(outcome);
@@ -78,8 +86,12 @@ impl Redactor {
             result,
             produced,
             took: _,
-            dropped: _,
+            dropped,
         } = outcome;
+        if *dropped > 0 {
+            *stdout = self.beginning(stdout);
+            *stderr = self.beginning(stderr);
+        }
         for (_, value) in produced {
             value.take_if(|value| self.holds_value(value));
         }

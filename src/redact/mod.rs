@@ -125,6 +125,11 @@ impl Redactor {
         Cow::Owned(clean)
     }
 
+    /// The beginning of something longer, without secrets, and without an end that could be the first part of one.
+    pub(crate) fn beginning(&self, bytes: &[u8]) -> Vec<u8> {
+        self.stream().push(bytes)
+    }
+
     /// This text without secrets.
     pub fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
         match self.bytes(text.as_bytes()) {
