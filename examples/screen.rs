@@ -219,7 +219,7 @@ fn outcome(play: usize, host: usize, at: usize) -> Outcome {
             0.0..0.25 => Status::Changed,
             _ => Status::Ok,
         },
-        module: "docker_image",
+        module: "docker_image".into(),
         message: String::new(),
         help: Vec::new(),
         shown: None,
@@ -284,7 +284,7 @@ async fn exec(events: &Events) {
         tokio::time::sleep(Duration::from_millis(60)).await;
         let version = if host == 7 { "18.09.9" } else { "20.10.24" };
         let mut outcome = outcome(9, host, 0);
-        outcome.module = "command";
+        outcome.module = "command".into();
         outcome.status = Status::Changed;
         outcome.stdout = format!(
             "Server:\n Version: {version}\n Storage Driver: overlay2\n Swarm: active\n Nodes: 26\n"

@@ -3,10 +3,14 @@
 //! The engine sends these in the order in which things happened; a renderer folds them into bars, lines or JSON.
 //! Nothing here is formatted, and what a host printed is kept byte for byte.
 
+mod stored;
+
 use crate::diagnostic::Place;
 use crate::modules::Diff;
 use crate::run_id::RunId;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -32,7 +36,8 @@ impl From<Event> for Moment {
 }
 
 /// One thing that happened.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Event {
     /// The run begins.
     RunStarted {
@@ -88,6 +93,7 @@ pub enum Event {
         /// along ahead of their turn.
         turns: Vec<(usize, usize)>,
         /// Dropped by everyone who need not hear of it before it happens.
+        #[serde(skip)]
         receipt: Receipt,
     },
     /// A host is done with one turn of a task's loop. The task is finished when all are.
@@ -122,6 +128,7 @@ pub enum Event {
     },
     /// The last whole line that a running task printed, at most some times a second, and only if the one before it of that
     /// host has been shown: a terminal that stands still costs no memory.
+    #[serde(skip)]
     TaskOutput {
         /// The host.
         host: String,
@@ -185,21 +192,21 @@ pub enum Event {
 }
 
 /// Held by those who have to write something down before it happens.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Receipt(
-    #[allow(dead_code, reason = "to be dropped is its use")] Arc<oneshot::Sender<()>>,
+    #[allow(dead_code, reason = "to be dropped is its use")] Option<Arc<oneshot::Sender<()>>>,
 );
 
 impl Receipt {
     /// A receipt, and what is told once every copy of it is dropped.
     pub fn new() -> (Self, oneshot::Receiver<()>) {
         let (held, dropped) = oneshot::channel();
-        (Self(Arc::new(held)), dropped)
+        (Self(Some(Arc::new(held))), dropped)
     }
 }
 
 /// How one turn of a loop went, as far as the rest of the loop has to know it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TurnResult {
     /// In a word.
     pub status: Status,
@@ -212,7 +219,7 @@ pub struct TurnResult {
 }
 
 /// What went to a host and came back, counted inside of the encryption.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traffic {
     /// Messages that were sent, each with its answer: scripts, and files that travel alone.
     pub exchanges: u64,
@@ -231,7 +238,7 @@ impl std::ops::AddAssign for Traffic {
 }
 
 /// How far a file is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transfer {
     /// Bytes of the file that were sent, counting what was there from before, or that have arrived here.
     pub done: u64,
@@ -244,7 +251,7 @@ pub struct Transfer {
 }
 
 /// Which task of which play.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TaskId {
     /// The play, from 0.
     pub play: usize,
@@ -279,12 +286,12 @@ pub fn common_name(one: &str, other: &str) -> String {
 }
 
 /// How a task went on a host.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Outcome {
     /// In a word.
     pub status: Status,
     /// The name of the module.
-    pub module: &'static str,
+    pub module: Cow<'static, str>,
     /// Why it changed, failed or was skipped, in one line.
     pub message: String,
     /// The way out of a failure, a line each.
@@ -298,12 +305,15 @@ pub struct Outcome {
     /// The exit code of the command that decided.
     pub code: Option<i32>,
     /// What it printed. Empty under `no_log`.
+    #[serde(with = "stored::bytes")]
     pub stdout: Vec<u8>,
     /// What it complained about. Empty under `no_log`.
+    #[serde(with = "stored::bytes")]
     pub stderr: Vec<u8>,
     /// How many bytes of both are missing, since it said more than is kept.
     pub dropped: u64,
     /// Where the task stands in the playbook.
+    #[serde(with = "stored::place")]
     pub place: Option<Place>,
     /// The module's registered keys. Empty under `no_log`.
     pub result: Map<String, Value>,
@@ -315,7 +325,8 @@ pub struct Outcome {
 }
 
 /// The outcome of a task, or of a host, in a word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Status {
     /// The host was as wanted already.
     Ok,

@@ -21,6 +21,7 @@
 //! - [`engine`]: takes each host through its tasks over a [`transport`], and sends [`event`]s. It prints nothing.
 //! - [`ui`] and [`report`]: fold events into what a person, a script or the shell's `$?` sees. [`exit`] has the codes.
 //!   [`timing`] says where the time went.
+//! - [`journal`]: the same events on disk, for `--resume`, `runner history` and `@failed`.
 //! - [`redact`] takes secrets out of whatever leaves the process.
 //! - [`demo`]: SSH hosts inside this process, to try things on.
 //!
@@ -34,6 +35,7 @@ pub mod engine;
 pub mod event;
 pub mod exit;
 pub mod inventory;
+pub mod journal;
 pub mod modules;
 pub mod plan;
 pub mod playbook;

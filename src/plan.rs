@@ -245,6 +245,7 @@ impl Local for Files<'_> {
     fn find(&self, path: &str, sub: &str) -> Result<PathBuf, String> {
         let tries = [self.dir.join(path), self.dir.join(sub).join(path)];
         if let Some(found) = tries.iter().find(|path| path.exists()) {
+            self.lookup.scope().world.note_file(found.clone());
             return Ok(found.clone());
         }
         Err(match path.starts_with('/') {

@@ -1,5 +1,6 @@
 //! The name of a run: what its journal, its locks on the hosts and an operator call it by.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::str::FromStr;
@@ -8,7 +9,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Names a run by its start in UTC and four digits against chance, as in `20260203-040506-9f3a`.
 ///
 /// Later runs sort behind earlier ones. It is safe as a file's name and as a word of a shell.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct RunId(String);
 
 /// What was given is no run's name.
@@ -47,6 +49,28 @@ impl Default for RunId {
 impl fmt::Display for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for NotARun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it is no run's name, such as 20260203-040506-9f3a")
+    }
+}
+
+impl std::error::Error for NotARun {}
+
+impl From<RunId> for String {
+    fn from(id: RunId) -> Self {
+        id.0
+    }
+}
+
+impl TryFrom<String> for RunId {
+    type Error = NotARun;
+
+    fn try_from(text: String) -> Result<Self, NotARun> {
+        text.parse()
     }
 }
 

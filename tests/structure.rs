@@ -34,6 +34,17 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("secret", &["diagnostic", "document", "redact", "vars"]),
     ("report", &["event", "exit", "timing"]),
     (
+        "journal",
+        &[
+            "diagnostic",
+            "document",
+            "event",
+            "playbook",
+            "report",
+            "run_id",
+        ],
+    ),
+    (
         "engine",
         &[
             "diagnostic",

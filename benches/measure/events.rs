@@ -197,7 +197,7 @@ fn moments(hosts: usize) -> Vec<Moment> {
 fn outcome(status: Status) -> Outcome {
     Outcome {
         status,
-        module: "file",
+        module: "file".into(),
         message: String::new(),
         help: Vec::new(),
         shown: None,

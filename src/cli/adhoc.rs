@@ -1,12 +1,14 @@
 //! What `exec`, `task` and `ping` have in common: one task, on the hosts of a pattern, without a playbook.
 
 use super::Answer;
+use super::journal::{self, Entry};
 use super::options::{BecomeOptions, ConnectOptions, InventoryOptions, OutputOptions, RunOptions};
 use super::perform::{Keeping, Manner, perform};
 use super::prepare::{Request, prepare};
 use crate::diagnostic::{Problems, Source};
 use crate::document::Table;
 use crate::engine::Selection;
+use crate::journal::Kind;
 use crate::playbook::{Play, Playbook, Privilege, Task};
 use std::path::PathBuf;
 
@@ -31,6 +33,8 @@ pub(super) struct Nature {
     pub shows: bool,
     /// The operator has typed nothing that others on the host may not see.
     pub public: bool,
+    /// Which command it is.
+    pub kind: Kind,
 }
 
 /// Runs one task. `shows`: what it prints is the result, and not that it changed something.
@@ -42,6 +46,8 @@ pub(super) fn run(
     nature: Nature,
     keeping: &Keeping,
 ) -> Answer {
+    let mut entry = Entry::new(nature.kind, &options.inventory);
+    entry.listed |= journal::names_a_list(pattern);
     let source = Source::new("the pattern", pattern);
     let play = Play {
         name: name.clone(),
@@ -81,5 +87,5 @@ pub(super) fn run(
         adhoc: nature.shows,
         keeping,
     };
-    perform(run, &manner)
+    perform(run, &manner, entry)
 }

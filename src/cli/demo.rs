@@ -158,7 +158,10 @@ fn once(folder: &Path, more: &[String]) -> Answer {
         .map_err(|error| Problem::new(error.to_string().trim().to_string()))?;
     match cli.command {
         // Its hosts are gone with this process.
-        Command::Play(options) => play::run(&options, &Keeping::Off),
+        Command::Play(mut options) => {
+            options.unjournaled = true;
+            play::run(&options, &Keeping::Off)
+        }
         _ => Ok(exit::DEFECT),
     }
 }

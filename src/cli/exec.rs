@@ -4,6 +4,7 @@ use super::perform::Keeping;
 use super::{Answer, adhoc};
 use crate::diagnostic::{Problem, Source};
 use crate::document::{Data, Entry, Node};
+use crate::journal::Kind;
 use crate::playbook;
 use std::time::Duration;
 
@@ -59,6 +60,7 @@ pub(super) fn run(options: &Options, keeping: &Keeping) -> Answer {
     let nature = adhoc::Nature {
         shows: true,
         public: true,
+        kind: Kind::Exec,
     };
     adhoc::run(
         &options.pattern,

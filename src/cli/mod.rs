@@ -6,7 +6,9 @@ mod connections;
 mod demo;
 mod exec;
 mod front;
+mod history;
 pub mod inventory;
+mod journal;
 mod modules;
 mod options;
 mod perform;
@@ -14,6 +16,7 @@ mod ping;
 mod play;
 mod prepare;
 mod prompt;
+mod resume;
 mod secrets;
 mod signals;
 mod task;
@@ -54,6 +57,10 @@ enum Command {
     Ping(ping::Options),
     /// Show or close the connections that are kept for the next run
     Connections(connections::Options),
+    /// List the runs of the past
+    History(history::HistoryOptions),
+    /// Show a run of the past
+    Show(history::ShowOptions),
     /// Show hosts, groups and variables
     Inventory(InventoryCommand),
     /// Check playbooks and inventory without connecting to anything
@@ -189,6 +196,8 @@ fn dispatch(command: Command, keeping: &Keeping) -> Answer {
         Command::Task(options) => task::run(&options, keeping),
         Command::Ping(options) => ping::run(&options, keeping),
         Command::Connections(options) => connections::run(&options),
+        Command::History(options) => history::history(&options),
+        Command::Show(options) => history::show(&options),
         Command::Inventory(options) => show_inventory(&options),
         Command::Validate(options) => validate::run(&options),
         Command::Demo(options) => demo::run(&options),

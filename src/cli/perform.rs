@@ -1,5 +1,6 @@
 //! Does a run: connects the engine, the transport, the screen and the signals.
 
+use super::journal::{self, Entry};
 use super::options::{BecomeOptions, ConnectOptions, OutputOptions};
 use super::worker::{Told, Worker};
 use super::{Answer, Refusal, prompt, secrets, signals};
@@ -42,7 +43,7 @@ pub(super) enum Keeping {
 }
 
 /// Runs to the end, and answers the exit code of what happened.
-pub(super) fn perform(mut run: Run, manner: &Manner<'_>) -> Answer {
+pub(super) fn perform(mut run: Run, manner: &Manner<'_>, entry: Entry) -> Answer {
     let log = start_log(manner.output)?;
     if let Keeping::Failed(why) = manner.keeping {
         tracing::debug!(%why, "connections are not kept");
@@ -66,6 +67,7 @@ pub(super) fn perform(mut run: Run, manner: &Manner<'_>) -> Answer {
         false => Report::new(),
     };
     let (events, screen) = Screen::spawn(renderer, report).map_err(defect)?;
+    let events = journal::begin(&mut run, entry, manner.adhoc, events);
     let pause = screen.pause();
     let ssh = SshTransport::new(SshOptions {
         password: shown.password,

@@ -3,6 +3,7 @@
 use super::perform::Keeping;
 use super::{Answer, adhoc};
 use crate::diagnostic::Source;
+use crate::journal::Kind;
 use crate::{document, playbook};
 
 /// Check that hosts can be reached and used
@@ -26,6 +27,7 @@ pub(super) fn run(options: &Options, keeping: &Keeping) -> Answer {
         adhoc::Nature {
             shows: false,
             public: true,
+            kind: Kind::Ping,
         },
         keeping,
     )

@@ -1,11 +1,16 @@
 //! `runner play`: plays a playbook.
 
+use super::journal::{self, Entry};
 use super::options::{BecomeOptions, ConnectOptions, InventoryOptions, OutputOptions, RunOptions};
 use super::perform::{Keeping, Manner, perform};
 use super::prepare::{Request, prepare};
+use super::resume::{self, ResumeOptions};
 use super::{Answer, print};
 use crate::engine::{Run, Selection};
+use crate::exit;
+use crate::journal::{Choices, Kind};
 use crate::playbook;
+use crate::ui;
 use crate::ui::words::Count;
 use std::fmt::Write;
 
@@ -31,6 +36,8 @@ pub(crate) struct Options {
     #[arg(long)]
     list_tasks: bool,
     #[command(flatten)]
+    resume: ResumeOptions,
+    #[command(flatten)]
     inventory: InventoryOptions,
     #[command(flatten)]
     run: RunOptions,
@@ -40,9 +47,30 @@ pub(crate) struct Options {
     connect: ConnectOptions,
     #[command(flatten)]
     output: OutputOptions,
+    /// Keep no journal: nobody will ask for it.
+    #[arg(skip)]
+    pub(super) unjournaled: bool,
 }
 
 impl Options {
+    /// What says which part of the playbook is played.
+    fn choices(&self) -> Choices {
+        let one = |name: &str, value: &Option<String>| {
+            let value = value.as_deref()?;
+            Some(format!("{name} {value}"))
+        };
+        let many = |name: &str, tags: &[String]| {
+            (!tags.is_empty()).then(|| format!("{name} {}", tags.join(",")))
+        };
+        let all = [
+            one("--limit", &self.inventory.limit),
+            many("--tags", &self.tags),
+            many("--skip-tags", &self.skip_tags),
+            one("--start-at-task", &self.start_at_task),
+        ];
+        Choices(all.into_iter().flatten().collect())
+    }
+
     /// How connections are made, if they are.
     pub(super) fn connect(&self) -> Option<&ConnectOptions> {
         (!self.list_hosts && !self.list_tasks).then_some(&self.connect)
@@ -52,7 +80,7 @@ impl Options {
 pub(super) fn run(options: &Options, keeping: &Keeping) -> Answer {
     let path = playbook::find(&options.playbook)?;
     let (playbook, problems) = playbook::load(&path);
-    let run = prepare(Request {
+    let mut run = prepare(Request {
         name: path.display().to_string(),
         playbook,
         problems,
@@ -68,6 +96,19 @@ pub(super) fn run(options: &Options, keeping: &Keeping) -> Answer {
     if options.list_hosts || options.list_tasks {
         return print(&listing(&run, options.list_hosts, options.list_tasks));
     }
+    let mut entry = Entry {
+        playbook: journal::whole(&path),
+        choices: options.choices(),
+        off: options.unjournaled,
+        ..Entry::new(Kind::Play, &options.inventory)
+    };
+    if let Some(nothing) = resume::resume(&mut run, &mut entry, &options.resume)? {
+        return match options.output.output {
+            // Its lines are for programs.
+            ui::Output::Json => Ok(exit::OK),
+            _ => print(&nothing),
+        };
+    }
     let manner = Manner {
         connect: &options.connect,
         rights: &options.rights,
@@ -75,7 +116,7 @@ pub(super) fn run(options: &Options, keeping: &Keeping) -> Answer {
         adhoc: false,
         keeping,
     };
-    perform(run, &manner)
+    perform(run, &manner, entry)
 }
 
 fn listing(run: &Run, hosts: bool, tasks: bool) -> String {

@@ -1,7 +1,7 @@
 //! From a playbook and an inventory to a run: hosts chosen, everything checked that can be checked without a host.
 
-use super::Refusal;
 use super::options::{BecomeOptions, InventoryOptions, RunOptions};
+use super::{Refusal, journal};
 use crate::diagnostic::{Problem, Problems};
 use crate::engine::{Options, Past, Run, Selection};
 use crate::inventory::{Host, Inventory, Pattern, SelectError};
@@ -45,13 +45,13 @@ pub(super) fn prepare(request: Request<'_>) -> Result<Run, Refusal> {
     };
     let limit = problems.note(request.inventory.limit()).flatten();
     let limit = match &limit {
-        Some(pattern) => Some(inventory.select(pattern)?),
+        Some(pattern) => Some(journal::select(&inventory, request.inventory, pattern)?),
         None => None,
     };
     let mut missing = Problems::new();
     let mut plays = Vec::new();
     for play in request.playbook.plays {
-        match hosts(&play, &inventory) {
+        match hosts(&play, &inventory, request.inventory) {
             Ok(found) => plays.push((play, within(found, limit.as_deref()))),
             Err(SelectError::NoHost(found)) => missing.extend(found),
             Err(SelectError::Bad(found)) => problems.extend(found),
@@ -107,10 +107,14 @@ pub(super) fn prepare(request: Request<'_>) -> Result<Run, Refusal> {
     })
 }
 
-fn hosts(play: &Play, inventory: &Inventory) -> Result<Vec<Arc<Host>>, SelectError> {
+fn hosts(
+    play: &Play,
+    inventory: &Inventory,
+    options: &InventoryOptions,
+) -> Result<Vec<Arc<Host>>, SelectError> {
     let pattern = Pattern::parse(&play.hosts, &play.place)
         .map_err(|problem| SelectError::Bad(problem.into()))?;
-    inventory.select(&pattern)
+    journal::select(inventory, options, &pattern)
 }
 
 fn within(hosts: Vec<Arc<Host>>, limit: Option<&[Arc<Host>]>) -> Vec<String> {

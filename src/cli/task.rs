@@ -3,6 +3,7 @@
 use super::perform::Keeping;
 use super::{Answer, adhoc};
 use crate::diagnostic::Source;
+use crate::journal::Kind;
 use crate::{document, playbook};
 
 /// Run one module on many hosts
@@ -31,6 +32,7 @@ pub(super) fn run(options: &Options, keeping: &Keeping) -> Answer {
     let nature = adhoc::Nature {
         shows,
         public: false,
+        kind: Kind::Task,
     };
     adhoc::run(
         &options.pattern,

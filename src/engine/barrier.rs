@@ -10,7 +10,7 @@ pub(super) fn segments(world: &World, play: &Play) -> Vec<usize> {
     let mut ends = Vec::new();
     let mut produced = false;
     for (index, task) in play.tasks.iter().enumerate() {
-        if produced && reads_other_hosts(task, play, &names) {
+        if produced && mentions(task, play, &names) {
             ends.push(index);
             produced = false;
         }
@@ -20,8 +20,8 @@ pub(super) fn segments(world: &World, play: &Play) -> Vec<usize> {
     ends
 }
 
-/// Whether a task mentions one of the names through which other hosts are seen.
-fn reads_other_hosts(task: &Task, play: &Play, names: &[String]) -> bool {
+/// Whether a task mentions one of these names, itself or in the file of its template.
+pub fn mentions(task: &Task, play: &Play, names: &[String]) -> bool {
     let nodes = [
         task.name.as_ref(),
         Some(&task.body),

@@ -32,6 +32,7 @@ use crate::redact::Redactor;
 use crate::run_id::RunId;
 use crate::transport::Transport;
 use crate::vars::World;
+pub use barrier::mentions;
 use exchange::Terms;
 use host::HostRun;
 pub use past::{Before, Past};

@@ -171,7 +171,7 @@ impl Full {
     pub(super) fn event(self, task: &Task, took: Duration) -> Outcome {
         let mut outcome = Outcome {
             status: self.status,
-            module: task.spec.name,
+            module: task.spec.name.into(),
             message: self.message,
             help: self.help,
             shown: self.shown,

@@ -19,15 +19,14 @@ pub struct Past {
 }
 
 /// What has been done of a task on a host.
-#[derive(Debug, Clone)]
-pub enum Before {
-    /// All of it. Handlers are notified if it changed something.
-    Finished {
-        /// It changed something.
-        changed: bool,
-    },
+#[derive(Debug, Clone, Default)]
+pub struct Before {
+    /// All of it: it does not run again.
+    pub finished: bool,
+    /// It changed something: handlers are notified.
+    pub changed: bool,
     /// These turns of its loop.
-    Turns(HashMap<usize, TurnResult>),
+    pub turns: HashMap<usize, TurnResult>,
 }
 
 impl Past {
@@ -40,10 +39,7 @@ impl Past {
 impl Before {
     /// A turn of a loop that was done, for this very item.
     pub(super) fn turn(&self, turn: usize, item: Option<&Value>) -> Option<&TurnResult> {
-        let Before::Turns(turns) = self else {
-            return None;
-        };
-        let done = turns.get(&turn)?;
+        let done = self.turns.get(&turn)?;
         // What is withheld can't be compared: the playbook is the same, so the item is.
         let same = done.item.is_none() || done.item.as_ref() == item;
         same.then_some(done)

@@ -4,7 +4,6 @@ use super::ahead::Look;
 use super::exchange::Identity;
 use super::host::{HostRun, Work};
 use super::outcome::{self, Full, State, Verdict};
-use super::past::Before;
 use super::question::Answers;
 use super::turn::{Here, ends_tries};
 use crate::event::{Event, TaskId, TurnResult};
@@ -34,7 +33,8 @@ impl HostRun {
             }
             let ahead = &work.tasks[position + 1..];
             let verdict = self.task(work, index, ahead, &mut answers).await;
-            if verdict.changed {
+            let before = self.context.past.of(self.name(), work.index, index);
+            if verdict.changed || before.is_some_and(|before| before.changed) {
                 notified.extend(work.task(index).notify.iter().cloned());
             }
             if let Some(state) = verdict.leaves {
@@ -82,13 +82,9 @@ impl HostRun {
         let started = Instant::now();
         let past = &self.context.past;
         let before = past.of(self.name(), work.index, index);
-        if let Some(Before::Finished { changed }) = before {
+        if before.is_some_and(|before| before.finished) {
             let outcome = outcome::before(past.run.as_ref());
-            let verdict = self.settle(task, id, outcome, started);
-            return Verdict {
-                changed: *changed,
-                ..verdict
-            };
+            return self.settle(task, id, outcome, started);
         }
         let prepared = plan::prepare(task, &work.play, &scope, self.context.options.diff);
         let turns = match prepared {

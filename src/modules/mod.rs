@@ -214,7 +214,7 @@ pub enum Action {
 }
 
 /// A change to a text, for `--diff`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Diff {
     /// What it is a diff of, usually a path.
     pub name: String,

@@ -115,7 +115,7 @@ fn id(play: usize, index: usize, name: &str) -> TaskId {
 fn outcome() -> Outcome {
     Outcome {
         status: Status::Ok,
-        module: "command",
+        module: "command".into(),
         message: String::new(),
         help: Vec::new(),
         shown: None,

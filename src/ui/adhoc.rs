@@ -207,7 +207,7 @@ fn said(outcome: &Outcome) -> &[u8] {
 impl Result {
     /// Without what it said.
     fn new(outcome: &Outcome, check: bool, style: Style) -> Self {
-        let command = matches!(outcome.module, "command" | "shell" | "script");
+        let command = matches!(&*outcome.module, "command" | "shell" | "script");
         // That a command may have changed something says nothing about it.
         let plain = command && !check && matches!(outcome.status, Status::Ok | Status::Changed);
         let diff = outcome.diff.as_ref();

@@ -114,7 +114,7 @@ impl Failures {
 
     fn body(&self, outcome: &Outcome) -> Vec<String> {
         let mut body = Vec::new();
-        let module = outcome.module;
+        let module = &outcome.module;
         if let Some(place) = &outcome.place {
             let place = self.style.paint(Tone::Place, place);
             body.push(format!("--> {place}, {module}"));

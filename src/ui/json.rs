@@ -49,12 +49,13 @@ pub const VERSION: u32 = 1;
 /// Writes events as JSON lines.
 pub struct Json {
     out: Sink,
-    clock: fn() -> SystemTime,
+    clock: Box<dyn Fn() -> SystemTime + Send>,
 }
 
 impl Json {
     /// Writes to `out`, with the time that `clock` tells.
-    pub fn new(out: Sink, clock: fn() -> SystemTime) -> Self {
+    pub fn new(out: Sink, clock: impl Fn() -> SystemTime + Send + 'static) -> Self {
+        let clock = Box::new(clock);
         Self { out, clock }
     }
 

@@ -14,9 +14,9 @@ pub use template::{expression_syntax, is_template, syntax};
 
 use crate::document::Table;
 use serde_json::{Map, Value};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// The names that the runner provides, for suggestions and documentation.
 pub const BUILTIN: &[&str] = &[
@@ -56,6 +56,8 @@ pub struct World {
     pub(crate) check: bool,
     folders: Vec<PathBuf>,
     facts: RwLock<HashMap<String, Arc<Map<String, Value>>>>,
+    /// The files of this machine that tasks were filled in with.
+    files: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl World {
@@ -81,6 +83,7 @@ impl World {
             produced,
             check,
             facts: RwLock::default(),
+            files: Mutex::default(),
         }
     }
 
@@ -103,11 +106,27 @@ impl World {
         facts.get(host).cloned().unwrap_or_default()
     }
 
+    /// Notes a file of this machine that a task reads or sends.
+    pub fn note_file(&self, path: PathBuf) {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        files.insert(path);
+    }
+
+    /// The files that were noted so far.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        files.iter().cloned().collect()
+    }
+
     /// The names of all variables that read another host's, themselves or through others.
     pub fn reading_other_hosts(&self, play: &Table) -> Vec<String> {
+        self.reading(vec!["hostvars".to_string()], play)
+    }
+
+    /// These names, and those of all variables that read one of them, themselves or through others.
+    pub fn reading(&self, mut names: Vec<String>, play: &Table) -> Vec<String> {
         let inventory = self.hosts.values().map(|host| &host.vars);
         let tables: Vec<&Table> = inventory.chain([play, &self.extra]).collect();
-        let mut names = vec!["hostvars".to_string()];
         loop {
             let more = tables
                 .iter()

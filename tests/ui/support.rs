@@ -84,7 +84,7 @@ pub fn play(play: usize, name: &str, of: &[&str], tasks: usize) -> Event {
 pub fn outcome(status: Status) -> Outcome {
     Outcome {
         status,
-        module: "command",
+        module: "command".into(),
         message: String::new(),
         help: Vec::new(),
         shown: None,
