@@ -102,8 +102,21 @@ impl Folder {
             let path = self.0.display();
             Problem::new(format!("cannot read {path}: {}", cause(&error)))
         })?;
-        runs.sort_by(|one, other| other.cmp(one));
+        self.sort(&mut runs);
         Ok(runs)
+    }
+
+    /// The last one first. Names tell the second; within one, journals tell more.
+    fn sort(&self, runs: &mut [RunId]) {
+        runs.sort_by(|one, other| other.cmp(one));
+        let second = |run: &RunId| run.as_str().rsplit_once('-').map(|(at, _)| at.to_owned());
+        for same in runs.chunk_by_mut(|one, other| second(one) == second(other)) {
+            if same.len() > 1 {
+                same.sort_by_cached_key(|run| {
+                    std::cmp::Reverse(self.header(run).map(|header| header.started))
+                });
+            }
+        }
     }
 
     /// All runs, also those whose journal is not complete; the last one first.
@@ -117,7 +130,7 @@ impl Folder {
             self.named(&format!("{ENDING}.{PARTIAL}"))
                 .unwrap_or_default(),
         );
-        runs.sort_by(|one, other| other.cmp(one));
+        self.sort(&mut runs);
         Ok(runs)
     }
 
