@@ -174,6 +174,15 @@ pub enum Event {
         /// Counts from 0.
         play: usize,
     },
+    /// Another run works on these hosts, or has left its lock behind there.
+    Locked {
+        /// Whose lock it is.
+        holder: Holder,
+        /// The hosts, in the order of the run.
+        hosts: Vec<String>,
+        /// This run waits for it. Else it ends, and begins nothing more.
+        waits: bool,
+    },
     /// Something that the operator should know and that is no failure.
     Warning {
         /// In one line.
@@ -216,6 +225,25 @@ pub struct TurnResult {
     pub item: Option<Value>,
     /// What it contributes to the registered value, and the variables that it sets. `None`: withheld.
     pub value: Option<(Value, Map<String, Value>)>,
+}
+
+/// Who holds a host's lock, as the host tells it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Holder {
+    /// The run's name.
+    pub run: String,
+    /// The user and the machine that it was started by and on: `ann@desk`.
+    pub by: String,
+    /// What it plays. Empty where that can't be read.
+    pub what: String,
+    /// When it has begun: `2026-02-03 04:05:06 UTC`.
+    pub since: String,
+    /// The process on the host that holds the lock.
+    pub process: i64,
+    /// The user on the host that the lock belongs to.
+    pub owner: String,
+    /// There is no such process any more: the lock was left behind.
+    pub gone: bool,
 }
 
 /// What went to a host and came back, counted inside of the encryption.

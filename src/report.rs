@@ -91,6 +91,7 @@ pub struct Report {
     tasks: Vec<HashMap<(usize, usize), Status>>,
     lost: HashMap<String, Status>,
     signal: Option<String>,
+    locked: bool,
     took: Duration,
     timing: Option<Timing>,
 }
@@ -160,6 +161,7 @@ impl Report {
             Event::Interrupted { signal } => {
                 self.signal.get_or_insert_with(|| signal.clone());
             }
+            Event::Locked { waits, .. } => self.locked |= !waits,
             Event::RunFinished { took } => self.took = *took,
             Event::Connecting { .. }
             | Event::Connected { .. }
@@ -264,6 +266,11 @@ impl Report {
         let totals = self.totals();
         if totals.get(Status::Guarded) > 0 {
             return exit::GUARDED;
+        }
+        // Who tries again later must not overlook what needs a look first.
+        let grave = [Status::Failed, Status::Refused, Status::Unknown];
+        if self.locked && grave.iter().all(|status| totals.get(*status) == 0) {
+            return exit::LOCKED;
         }
         [
             (Status::Failed, exit::FAILED),

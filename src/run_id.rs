@@ -34,6 +34,20 @@ impl RunId {
         ))
     }
 
+    /// When the run has begun, for people: `2026-02-03 04:05:06 UTC`.
+    pub fn since(&self) -> String {
+        let part = |range| self.0.get(range).unwrap_or_default();
+        format!(
+            "{}-{}-{} {}:{}:{} UTC",
+            part(0..4),
+            part(4..6),
+            part(6..8),
+            part(9..11),
+            part(11..13),
+            part(13..15)
+        )
+    }
+
     /// As text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -136,6 +150,8 @@ mod tests {
     fn only_a_run_s_name_is_taken_for_one() {
         let id = RunId::new();
         assert_eq!(id.as_str().parse(), Ok(id.clone()));
+        let early = RunId::at(1_770_091_506, 7);
+        assert_eq!(early.since(), "2026-02-03 04:05:06 UTC");
         for bad in [
             "",
             "last",

@@ -7,7 +7,7 @@ use super::perform::{Keeping, Manner, perform};
 use super::prepare::{Request, prepare};
 use crate::diagnostic::{Problems, Source};
 use crate::document::Table;
-use crate::engine::Selection;
+use crate::engine::{Lock, Selection};
 use crate::journal::Kind;
 use crate::playbook::{Play, Playbook, Privilege, Task};
 use std::path::PathBuf;
@@ -35,6 +35,8 @@ pub(super) struct Nature {
     pub public: bool,
     /// Which command it is.
     pub kind: Kind,
+    /// The lock to take, if it may change something.
+    pub lock: Option<Lock>,
 }
 
 /// Runs one task. `shows`: what it prints is the result, and not that it changed something.
@@ -80,6 +82,7 @@ pub(super) fn run(
     })?;
     run.options.public = nature.public;
     run.options.shows = nature.shows;
+    run.options.lock = nature.lock.filter(|_| !options.run.check);
     let manner = Manner {
         connect: &options.connect,
         rights: &options.rights,

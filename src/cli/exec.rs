@@ -61,6 +61,7 @@ pub(super) fn run(options: &Options, keeping: &Keeping) -> Answer {
         shows: true,
         public: true,
         kind: Kind::Exec,
+        lock: None,
     };
     adhoc::run(
         &options.pattern,

@@ -2,6 +2,7 @@
 
 use crate::diagnostic::{Problem, Problems, Source};
 use crate::document::{self, Data, Entry, Node, Table};
+use crate::engine::Lock;
 use crate::inventory::{ConnectionSettings, Inventory, Pattern};
 use crate::ui;
 use clap::Args;
@@ -125,6 +126,33 @@ impl RunOptions {
             }
         }
         problems.or(table)
+    }
+}
+
+/// How a run keeps others off its hosts.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Run")]
+pub(crate) struct LockOptions {
+    /// Where another run is at work, wait so long for its end; without this the run is refused
+    #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "no_lock")]
+    pub lock_wait: Option<Duration>,
+    /// Take no lock, and heed none: other runs may change the same hosts at the same time
+    #[arg(long)]
+    pub no_lock: bool,
+}
+
+impl LockOptions {
+    /// The lock of a run that may change something.
+    pub fn lock(&self) -> Option<Lock> {
+        let set = |name: &&str| std::env::var(name).ok().filter(|text| !text.is_empty());
+        let user = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(set);
+        let user = user.unwrap_or_else(|| rustix::process::getuid().as_raw().to_string());
+        let system = rustix::system::uname();
+        let machine = system.nodename().to_string_lossy();
+        (!self.no_lock).then(|| Lock {
+            by: format!("{user}@{machine}"),
+            wait: self.lock_wait,
+        })
     }
 }
 

@@ -1,7 +1,9 @@
 //! `runner play`: plays a playbook.
 
 use super::journal::{self, Entry};
-use super::options::{BecomeOptions, ConnectOptions, InventoryOptions, OutputOptions, RunOptions};
+use super::options::{
+    BecomeOptions, ConnectOptions, InventoryOptions, LockOptions, OutputOptions, RunOptions,
+};
 use super::perform::{Keeping, Manner, perform};
 use super::prepare::{Request, prepare};
 use super::resume::{self, ResumeOptions};
@@ -41,6 +43,8 @@ pub(crate) struct Options {
     inventory: InventoryOptions,
     #[command(flatten)]
     run: RunOptions,
+    #[command(flatten)]
+    lock: LockOptions,
     #[command(flatten)]
     rights: BecomeOptions,
     #[command(flatten)]
@@ -109,6 +113,7 @@ pub(super) fn run(options: &Options, keeping: &Keeping) -> Answer {
             _ => print(&nothing),
         };
     }
+    run.options.lock = options.lock.lock().filter(|_| !options.run.check);
     let manner = Manner {
         connect: &options.connect,
         rights: &options.rights,

@@ -101,6 +101,7 @@ pub(super) fn prepare(request: Request<'_>) -> Result<Run, Refusal> {
             public: false,
             announces: false,
             shows: false,
+            lock: None,
         },
         past: Past::default(),
         plays,

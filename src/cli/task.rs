@@ -1,5 +1,6 @@
 //! `runner task`: one module on many hosts.
 
+use super::options::LockOptions;
 use super::perform::Keeping;
 use super::{Answer, adhoc};
 use crate::diagnostic::Source;
@@ -20,6 +21,8 @@ pub(crate) struct Options {
     #[arg(value_name = "TOML", required = true)]
     task: Vec<String>,
     #[command(flatten)]
+    lock: LockOptions,
+    #[command(flatten)]
     pub common: adhoc::AdhocOptions,
 }
 
@@ -33,6 +36,7 @@ pub(super) fn run(options: &Options, keeping: &Keeping) -> Answer {
         shows,
         public: false,
         kind: Kind::Task,
+        lock: options.lock.lock(),
     };
     adhoc::run(
         &options.pattern,

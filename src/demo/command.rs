@@ -87,6 +87,8 @@ fn shell(command: &[u8], place: &Place) -> Command {
         .env("LOGNAME", "demo")
         .env("SHELL", "/bin/sh")
         .env("HOSTNAME", &place.name)
+        // Each of these hosts is a machine of its own.
+        .env("RUNNER_LOCK_DIR", &place.home)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());

@@ -27,7 +27,11 @@ impl HostRun {
                 _ = stop.wait_for(|stop| *stop) => {
                     Err(Box::new(outcome::trouble(Trouble::Stopped { left: None }, true, None)))
                 }
+                () = self.context.locks.when_refused() => Err(Box::new(outcome::locked())),
             };
+        }
+        if let Err(why) = self.admit(identity).await {
+            return Err(Box::new(outcome::trouble(why, true, None)));
         }
         let deadline = task.timeout.map(|limit| Instant::now() + limit);
         let resumes = matches!(action, Action::Upload { resume: true, .. });

@@ -1,6 +1,8 @@
 //! What every exchange with a host goes by: whose rights it has, when it must end, and why it may not come to its end.
 
 use crate::redact::Redactor;
+use super::lock::Key;
+use crate::event::Holder;
 use crate::transport::{Chunk, Exit, Output};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -29,6 +31,8 @@ pub struct Terms {
     pub public: bool,
     /// What nobody on the host may see.
     pub redactor: Redactor,
+    /// The lock that every shell takes first.
+    pub lock: Option<Key>,
 }
 
 /// Why an exchange did not come to its end.
@@ -38,6 +42,10 @@ pub enum Trouble {
     NotStarted(String),
     /// There is no usable shell, or no right to use it.
     NoShell(String),
+    /// Another run has the host's lock.
+    Locked(Box<Holder>),
+    /// The host's lock can't be made.
+    NoLock(String),
     /// The connection was lost while it ran.
     Lost(String),
     /// Its deadline passed. `left` names the process if it could not be confirmed gone.

@@ -2,6 +2,7 @@
 
 use super::cutter::{Cutter, Said};
 use super::exchange::{GONE_WITHIN, Identity, Leave, Next, Terms, Trouble, drain, next, over};
+use super::lock::Gate;
 use super::message::{self, Step};
 use super::shell::{self, Shell, Shells};
 use crate::modules::Done;
@@ -56,7 +57,7 @@ impl Flight {
         let nonce = message::nonce();
         if let Some(shell) = shells.take(identity).await {
             let text = message::script(&nonce, steps, shell.last);
-            let mut flight = Self::new(shell.process, &nonce, steps);
+            let mut flight = Self::new(shell, &nonce, steps);
             flight.write(&text, terms, end).await;
             flight.listen(terms, end, &mut |_| {}, Flight::begun).await;
             if !flight.refused() {
@@ -66,19 +67,19 @@ impl Flight {
         }
         if let Some(message) = shell::in_request(terms, identity, &nonce, steps) {
             let shell = Shell::with_message(connection, terms, identity, &message).await?;
-            return Ok(Self::new(shell.process, &nonce, steps));
+            return Ok(Self::new(shell, &nonce, steps));
         }
         let shell = Shell::open(connection, terms, identity).await?;
         let text = message::script(&nonce, steps, None);
-        let mut flight = Self::new(shell.process, &nonce, steps);
+        let mut flight = Self::new(shell, &nonce, steps);
         flight.write(&text, terms, end).await;
         Ok(flight)
     }
 
-    fn new(process: Process, nonce: &str, steps: &[Step]) -> Self {
+    fn new(shell: Shell, nonce: &str, steps: &[Step]) -> Self {
         Self {
-            process,
-            streams: Streams::new(nonce),
+            process: shell.process,
+            streams: Streams::new(nonce, shell.gate),
             plan: steps
                 .iter()
                 .map(|step| Planned {
@@ -175,13 +176,14 @@ impl Flight {
         self.taken + self.streams.out.done.len().min(self.streams.err.done.len())
     }
 
-    fn begun(&self) -> bool {
+    /// Whether the host's shell has read the message. Then it has the lock, too.
+    pub(super) fn begun(&self) -> bool {
         self.streams.out.pid.is_some()
     }
 
     /// Whether every step that will run has ended.
     fn complete(&self) -> bool {
-        if self.streams.out.refused && self.streams.err.refused {
+        if self.streams.out.refused && self.streams.err.refused || self.streams.locked().is_err() {
             return true;
         }
         let (out, err) = (&self.streams.out.done, &self.streams.err.done);
@@ -231,6 +233,9 @@ impl Flight {
         if self.ends_with(self.taken, self.last) {
             return None;
         }
+        if let Err(trouble) = self.streams.locked() {
+            return Some(trouble);
+        }
         let ended = self.streams.code.is_some();
         Some(match (&self.why, &self.streams.code) {
             // Its end was confirmed: nothing is left of it.
@@ -240,7 +245,7 @@ impl Flight {
             (None, None) => shell::lost(self.process.output.ending()),
             (None, Some(_)) if !self.begun() => {
                 let (out, err) = (&self.streams.out, &self.streams.err);
-                Trouble::NoShell(no_shell(&err.noise, &out.noise))
+                Trouble::NoShell(no_shell([&err.noise, &out.noise, self.streams.gate.noise()]))
             }
             (None, Some(exit)) => Trouble::ShellEnded(exit.clone()),
         })
@@ -262,7 +267,7 @@ impl Flight {
             .pid
             .filter(|_| whole && self.streams.out.again && self.streams.code.is_none());
         match again {
-            Some(pid) => shells.keep(identity, self.process, pid),
+            Some(pid) => shells.keep(identity, self.process, Some(pid)),
             None => self.leave(terms),
         }
     }
@@ -285,8 +290,8 @@ impl Flight {
     }
 }
 
-fn no_shell(complaint: &[u8], noise: &[u8]) -> String {
-    let text = [complaint, noise]
+fn no_shell(said: [&[u8]; 3]) -> String {
+    let text = said
         .iter()
         .map(|bytes| String::from_utf8_lossy(bytes).trim().to_string())
         .find(|text| !text.is_empty())
@@ -305,6 +310,7 @@ fn answer(out: Said, err: Said) -> Done {
 
 /// Both streams of an exchange.
 struct Streams {
+    gate: Gate,
     out: Cutter,
     err: Cutter,
     code: Option<Exit>,
@@ -312,13 +318,19 @@ struct Streams {
 }
 
 impl Streams {
-    fn new(nonce: &str) -> Self {
+    fn new(nonce: &str, gate: Gate) -> Self {
         Self {
+            gate,
             out: Cutter::new(nonce),
             err: Cutter::new(nonce),
             code: None,
             shown: Instant::now(),
         }
+    }
+
+    /// Why the shell does not read messages, if it has said so.
+    fn locked(&self) -> Result<(), Trouble> {
+        self.gate.verdict().map_or(Ok(()), shell::allowed)
     }
 
     /// Takes a piece. `taken`: so many steps before those that are kept here.
@@ -331,6 +343,7 @@ impl Streams {
     ) {
         match chunk {
             Chunk::Stdout(bytes) => {
+                let bytes = self.gate.pass(bytes);
                 self.out.feed(&bytes);
                 self.show(false, taken, live, line);
             }

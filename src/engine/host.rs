@@ -1,11 +1,11 @@
 //! A host during a run: its connection, its state, and what is the same for all that it does.
 
 use super::Context;
-use super::exchange::Identity;
+use super::exchange::{Identity, Trouble};
 use super::meter::Meter;
 use super::outcome::State;
 use super::question::Question;
-use super::shell::Shells;
+use super::shell::{Shell, Shells};
 use crate::event::{Event, Status};
 use crate::inventory::Host;
 use crate::plan::Turn;
@@ -41,6 +41,22 @@ pub(super) struct Work {
 }
 
 impl Work {
+    /// A play on some hosts, of which nothing is to be done.
+    pub(super) fn new(index: usize, play: &Arc<Play>, hosts: Vec<String>) -> Self {
+        let scope = PlayScope {
+            vars: play.vars.clone(),
+            dir: play.dir.clone(),
+            hosts,
+        };
+        Self {
+            index,
+            play: play.clone(),
+            scope: Arc::new(scope),
+            tasks: Vec::new(),
+            halt: Arc::default(),
+        }
+    }
+
     pub(super) fn task(&self, index: usize) -> &Task {
         let tasks = self.play.tasks.len();
         if index < tasks {
@@ -89,6 +105,68 @@ impl HostRun {
         }
     }
 
+    /// Before something changes on the host: nobody was refused, and the hosts that have begun with this one have their locks, unless
+    /// that takes long.
+    pub(super) async fn admit(&self, identity: &Identity) -> Result<(), Trouble> {
+        let locks = &self.context.locks;
+        if locks.others(self.name()) {
+            if !locks.holds(self.name()) {
+                self.lock(identity).await?;
+            }
+            locks.settle(self.name()).await;
+        }
+        match locks.refused() {
+            true => Err(Trouble::Locked(Box::default())),
+            false => Ok(()),
+        }
+    }
+
+    /// Connects to the host and takes its lock with a shell that waits for the first message.
+    pub(super) async fn take_lock(&self) -> Result<(), Trouble> {
+        self.context.locks.expect(self.name());
+        let taken = self.lock(&Identity::default()).await;
+        self.context.locks.pass(self.name());
+        taken
+    }
+
+    async fn lock(&self, identity: &Identity) -> Result<(), Trouble> {
+        let Some(connection) = self.connection().await else {
+            return Err(Trouble::NotStarted("there is no connection".into()));
+        };
+        let mut shells = self.shells.lock().await;
+        let terms = &self.context.terms;
+        let taken = async {
+            let mut shell = Shell::open(&*connection, terms, identity).await?;
+            shell.locked(terms).await?;
+            Ok(shell)
+        };
+        match taken.await {
+            Ok(shell) => {
+                shells.keep(identity, shell.process, shell.last);
+                self.context.locks.held(self.name());
+                Ok(())
+            }
+            Err(trouble) => {
+                self.note(&trouble);
+                Err(trouble)
+            }
+        }
+    }
+
+    /// Notes whose lock is in the way.
+    pub(super) fn note(&self, trouble: &Trouble) {
+        if let Trouble::Locked(holder) = trouble
+            && !holder.run.is_empty()
+        {
+            self.context.locks.refuse(self.name(), (**holder).clone());
+        }
+    }
+
+    /// Gives the host's lock back, and keeps the connection.
+    pub(super) async fn give_back(&self) {
+        self.shells.lock().await.end().await;
+    }
+
     /// Connects unless that is done. A host that cannot be reached leaves the run.
     pub(super) async fn connect(&self) -> bool {
         self.connection().await.is_some()
@@ -99,7 +177,7 @@ impl HostRun {
         if let Some(connection) = &*slot {
             return Some(connection.clone());
         }
-        if self.state() != State::Well {
+        if self.state() != State::Well || self.context.locks.refused() {
             return None;
         }
         let host = self.name().to_string();
@@ -110,6 +188,7 @@ impl HostRun {
             connected = self.context.transport.connect(&self.host) => connected,
             // Nothing has started there, so there is nothing to report either.
             _ = stop.wait_for(|stop| *stop) => return None,
+            () = self.context.locks.when_over() => return None,
         };
         match connected {
             Ok(connection) => {

@@ -13,6 +13,7 @@ mod cutter;
 mod exchange;
 mod flight;
 mod host;
+mod lock;
 mod message;
 mod meter;
 mod outcome;
@@ -36,6 +37,9 @@ pub use barrier::mentions;
 use exchange::Terms;
 use host::HostRun;
 pub use past::{Before, Past};
+pub use lock::{Lock, removal};
+use lock::{Key, Locks};
+use outcome::Early;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -81,6 +85,8 @@ pub struct Options {
     pub shows: bool,
     /// What must not leave the process.
     pub redactor: Redactor,
+    /// The lock to take on every host, for a run that may change something.
+    pub lock: Option<Lock>,
 }
 
 /// Which tasks of a playbook run.
@@ -144,6 +150,7 @@ struct Context {
     places: Semaphore,
     /// The files that are being sent.
     sources: transfer::Sources,
+    locks: Locks,
 }
 
 impl Context {
@@ -156,6 +163,14 @@ impl Context {
     fn stopping(&self) -> bool {
         *self.terms.stop.borrow()
     }
+
+    /// Why the whole run may begin nothing more, if so.
+    fn over(&self) -> Option<Early> {
+        if self.stopping() {
+            return Some(Early::Stopped);
+        }
+        self.locks.refused().then_some(Early::Locked)
+    }
 }
 
 /// Runs every play. Ends early, but in order, once `stop` becomes true.
@@ -166,6 +181,7 @@ pub async fn run(
     stop: watch::Receiver<bool>,
 ) {
     let started = Instant::now();
+    let lock = run.options.lock.as_ref();
     let context = Arc::new(Context {
         world: run.world,
         transport,
@@ -176,56 +192,61 @@ pub async fn run(
             leaving: watch::Sender::new(0),
             public: run.options.public,
             redactor: run.options.redactor.clone(),
+            lock: lock.map(|lock| Key::new(lock, &run.options.id, &run.name)),
         },
+        locks: Locks::new(lock.is_some()),
         places: Semaphore::new(run.options.forks.clamp(1, Semaphore::MAX_PERMITS)),
         options: run.options,
         past: run.past,
         sources: transfer::Sources::default(),
     });
     let plays = run.plays;
+    let names: Vec<String> = run.hosts.iter().map(|host| host.name.clone()).collect();
     context.send(Event::RunStarted {
         id: context.options.id.clone(),
         name: run.name,
-        hosts: run.hosts.iter().map(|host| host.name.clone()).collect(),
+        hosts: names.clone(),
         plays: plays.len(),
         check: context.options.check,
     });
-    let hosts: HashMap<String, Arc<HostRun>> = run
-        .hosts
-        .into_iter()
-        .map(|host| {
-            (
-                host.name.clone(),
-                Arc::new(HostRun::new(host, context.clone())),
-            )
-        })
+    let all: Vec<Arc<HostRun>> = (run.hosts.into_iter())
+        .map(|host| Arc::new(HostRun::new(host, context.clone())))
         .collect();
+    let hosts: HashMap<String, Arc<HostRun>> = (all.iter())
+        .map(|host| (host.name().to_owned(), host.clone()))
+        .collect();
+    if let Some(wait) = context.options.lock.as_ref().and_then(|lock| lock.wait) {
+        lock::take_all(&context, &all, wait).await;
+    }
+    let mut fatal = false;
     for (index, (play, names)) in plays.into_iter().enumerate() {
-        let hosts = names
+        let hosts: Vec<_> = names
             .iter()
             .filter_map(|name| hosts.get(name).cloned())
             .collect();
-        let fatal = play::run(&context, index, play, hosts).await;
-        if fatal || context.stopping() {
-            break;
+        if context.over().is_some() && !fatal {
+            play::leave_out(&context, index, &Arc::new(play), &hosts);
+        } else if !fatal {
+            fatal = play::run(&context, index, play, hosts).await;
         }
     }
+    context.locks.tell(&context, &names, false);
     // A connection that is closed takes the shells along that have not left yet, and the services that they started.
     let mut leaving = context.terms.leaving.subscribe();
     let left = leaving.wait_for(|count| *count == 0);
     tokio::time::timeout(Duration::from_secs(1), left)
         .await
         .ok();
-    close(&hosts).await;
+    close(&all).await;
     context.send(Event::RunFinished {
         took: started.elapsed(),
     });
 }
 
 /// Says goodbye to every host, all at once.
-async fn close(hosts: &HashMap<String, Arc<HostRun>>) {
+async fn close(hosts: &[Arc<HostRun>]) {
     let mut closing = tokio::task::JoinSet::new();
-    for host in hosts.values() {
+    for host in hosts {
         let host = host.clone();
         closing.spawn(async move { host.close().await });
     }

@@ -216,15 +216,32 @@ pub(super) fn before(run: Option<&RunId>) -> Full {
     full
 }
 
+/// Why a host stops before its work is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Early {
+    /// The operator wants it.
+    Stopped,
+    /// Another host has failed.
+    Failure,
+    /// Another run holds a lock.
+    Locked,
+}
+
 /// A task that was not begun, since the run ends early.
-pub(super) fn not_begun(stopped: bool) -> Full {
-    let message = match stopped {
-        true => "not begun: stopped by the operator",
-        false => "not begun: another host has failed",
+pub(super) fn not_begun(why: Early) -> Full {
+    let message = match why {
+        Early::Stopped => "not begun: stopped by the operator",
+        Early::Failure => "not begun: another host has failed",
+        Early::Locked => "not begun: another run holds the lock",
     };
     let mut full = Full::new(Status::Cancelled, message);
     full.absent = true;
     full
+}
+
+/// A task that has done nothing yet, or nothing more, since another run holds a lock.
+pub(super) fn locked() -> Full {
+    not_begun(Early::Locked)
 }
 
 /// A task whose condition does not hold.
@@ -332,6 +349,16 @@ pub(super) fn trouble(trouble: Trouble, asking: bool, become_user: Option<&str>)
             Full::new(Status::Unknown, message)
         }
         Trouble::Stopped { left: Some(pid) } => left(pid, "stopped by the operator"),
+        Trouble::Locked(_) => locked(),
+        Trouble::NoLock(why) => {
+            let mut full = Full::new(
+                Status::Failed,
+                format!("the lock of this host can't be taken: {why}"),
+            );
+            full.help
+                .push("--no-lock goes without, also where another run is at work".to_string());
+            full
+        }
         Trouble::ShellEnded(Exit::Code(code)) => Full::new(
             Status::Failed,
             format!("the shell ended with exit code {code} before the task was done"),

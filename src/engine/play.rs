@@ -1,7 +1,7 @@
 //! One play: its batches, its barriers, its handlers, and when a failure ends it for all.
 
 use super::host::{HostRun, Work};
-use super::outcome::State;
+use super::outcome::{Early, State};
 use super::{Context, barrier};
 use crate::event::Event;
 use crate::playbook::{Play, Portion, Task};
@@ -45,6 +45,7 @@ pub(super) async fn run(
     let total = hosts.len();
     let mut rest = &hosts[..];
     if hosts.is_empty() {
+        leave_out(context, index, &play, &everyone);
         // Where nobody answers, nobody is left of those that the play needs.
         context.send(Event::PlayFinished { play: index });
         return play.any_errors_fatal || play.max_fail_percentage.is_some();
@@ -54,15 +55,41 @@ pub(super) async fn run(
         let (batch, later) = rest.split_at(size.min(rest.len()));
         rest = later;
         fatal = batch_of(context, index, &play, batch).await || too_many(&play, &hosts, total);
-        if fatal || context.stopping() {
+        if fatal || context.over().is_some() {
             break;
         }
     }
+    leave_out(context, index, &play, rest);
     if play.once {
         share(context, &play, &hosts, &everyone);
     }
     context.send(Event::PlayFinished { play: index });
     fatal
+}
+
+/// Says of hosts that a play has not begun with that they are not as wanted, if the run ends before it could.
+pub(super) fn leave_out(
+    context: &Context,
+    index: usize,
+    play: &Arc<Play>,
+    hosts: &[Arc<HostRun>],
+) {
+    let Some(why) = context.over() else { return };
+    let all = match play.once {
+        true => &hosts[..hosts.len().min(1)],
+        false => hosts,
+    };
+    let names = hosts.iter().map(|host| host.name().to_string()).collect();
+    unfinished(all, &Work::new(index, play, names), 0, why);
+}
+
+/// Says of hosts that are still well what they have not begun.
+fn unfinished(hosts: &[Arc<HostRun>], work: &Work, task: usize, why: Early) {
+    for host in hosts {
+        if host.state() == State::Well {
+            host.not_begun(work, task, why);
+        }
+    }
 }
 
 /// The first host that can be connected to, as a list of one. Those before it are out of the run.
@@ -131,12 +158,9 @@ async fn batch_of(
     play: &Arc<Play>,
     batch: &[Arc<HostRun>],
 ) -> bool {
-    let scope = Arc::new(PlayScope {
-        vars: play.vars.clone(),
-        dir: play.dir.clone(),
-        hosts: batch.iter().map(|host| host.name().to_string()).collect(),
-    });
-    let halt = Arc::new(AtomicBool::new(false));
+    let names = batch.iter().map(|host| host.name().to_string()).collect();
+    let all = Work::new(index, play, names);
+    let (scope, halt) = (all.scope.clone(), all.halt.clone());
     let mut notified: Vec<HashSet<String>> = vec![HashSet::new(); batch.len()];
     let mut start = 0;
     for end in barrier::segments(&context.world, play) {
@@ -153,8 +177,13 @@ async fn batch_of(
         )
         .await;
         start = end;
-        if halt.load(Ordering::Relaxed) || context.stopping() {
-            return halt.load(Ordering::Relaxed);
+        if let Some(why) = context.over()
+            && start < play.tasks.len()
+        {
+            unfinished(batch, &all, start, why);
+        }
+        if halt.load(Ordering::Relaxed) {
+            return true;
         }
     }
     // Handlers run in their order, each once; one that changes something can notify others.
@@ -168,7 +197,16 @@ async fn batch_of(
             handlers.map(|(index, _)| index).collect()
         };
         let now: Vec<Vec<usize>> = (0..batch.len()).map(work).collect();
-        if now.iter().all(Vec::is_empty) || halt.load(Ordering::Relaxed) || context.stopping() {
+        if now.iter().all(Vec::is_empty) || halt.load(Ordering::Relaxed) {
+            break;
+        }
+        if let Some(why) = context.over() {
+            for (host, handlers) in batch.iter().zip(&now) {
+                if let Some(first) = handlers.first() {
+                    let handler = play.tasks.len() + first;
+                    unfinished(std::slice::from_ref(host), &all, handler, why);
+                }
+            }
             break;
         }
         for (ran, now) in ran.iter_mut().zip(&now) {
@@ -205,6 +243,13 @@ async fn phase(
     notified: &mut [HashSet<String>],
     work: &(dyn Fn(usize) -> Vec<usize> + Sync),
 ) {
+    let working = |position: &usize| {
+        batch[*position].state() == State::Well && !work(*position).is_empty()
+    };
+    // Those behind have to wait for a place.
+    for position in (0..batch.len()).filter(working).take(context.options.forks) {
+        context.locks.expect(batch[position].name());
+    }
     let mut running = JoinSet::new();
     for (position, host) in batch.iter().enumerate() {
         let tasks = work(position);
@@ -223,6 +268,7 @@ async fn phase(
             let Ok(_place) = context.places.acquire().await else {
                 return (position, HashSet::new());
             };
+            context.locks.expect(host.name());
             (position, host.work(&work).await)
         });
     }

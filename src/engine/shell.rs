@@ -3,7 +3,8 @@
 //! A waiting shell spares the next message a channel, a login shell and two round trips. Each message still gets a
 //! `sh` of its own in a session of its own, so that what belongs to it can be ended together and nothing else with it.
 
-use super::exchange::{Identity, Terms, Trouble};
+use super::exchange::{GONE_WITHIN, Identity, Next, Terms, Trouble, next};
+use super::lock::{Gate, Verdict};
 use super::message::{self, Step};
 use crate::shell::quote;
 use crate::transport::{Chunk, Connection, Ending, Output, Process};
@@ -14,10 +15,11 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 /// Starts one `sh` after the other, each of which reads one message. Without `setsid` there is only one: the next
-/// message could end what the first has left running. Login shells of all kinds must take this as one quoted word.
+/// message could end what the first has left running. Login shells of all kinds must take this as one quoted word. The last code
+/// is in `c`.
 ///
 /// The code that asks for the next one is [`message::AGAIN`].
-const LOOP: &str = r#"rn_s=; command -v setsid >/dev/null && rn_s=setsid; export rn_s; while $rn_s /bin/sh; c=$?; [ $c = 77 ] && [ -n "$rn_s" ]; do :; done; exit $c"#;
+const LOOP: &str = r#"rn_s=; command -v setsid >/dev/null && rn_s=setsid; export rn_s; while $rn_s /bin/sh; c=$?; [ $c = 77 ] && [ -n "$rn_s" ]; do :; done"#;
 
 /// A message up to this size can travel in the request that starts its shell.
 const IN_REQUEST: usize = 16 * 1024;
@@ -25,11 +27,16 @@ const IN_REQUEST: usize = 16 * 1024;
 /// So much may be said before `sudo` lets a shell in.
 const UNLOCK: usize = 1024 * 1024;
 
+/// How long a shell may take to say what became of its lock.
+const ANSWERS: Duration = Duration::from_secs(30);
+
 /// A shell that reads messages.
 pub(super) struct Shell {
     pub(super) process: Process,
     /// The session of the message before, which must be empty by now: what still runs there could speak into the next one.
     pub(super) last: Option<i64>,
+    /// What it says of its lock.
+    pub(super) gate: Gate,
 }
 
 /// The waiting shells of a host, by whose rights they have.
@@ -41,7 +48,7 @@ struct Waiting {
     input: Box<dyn crate::transport::Input>,
     reading: JoinHandle<Option<Box<dyn Output>>>,
     enough: oneshot::Sender<()>,
-    last: i64,
+    last: Option<i64>,
 }
 
 impl Shells {
@@ -55,12 +62,13 @@ impl Shells {
                 input: waiting.input,
                 output,
             },
-            last: Some(waiting.last),
+            last: waiting.last,
+            gate: Gate::open(),
         })
     }
 
     /// Keeps a shell for the next message.
-    pub(super) fn keep(&mut self, identity: &Identity, process: Process, last: i64) {
+    pub(super) fn keep(&mut self, identity: &Identity, process: Process, last: Option<i64>) {
         let (enough, mut asked) = oneshot::channel();
         let mut output = process.output;
         let reading = tokio::spawn(async move {
@@ -87,20 +95,73 @@ impl Shells {
     pub(super) fn release(&mut self) {
         self.0.clear();
     }
+
+    /// The same, and waits until they have ended.
+    pub(super) async fn end(&mut self) {
+        for (_, mut waiting) in self.0.drain() {
+            waiting.input.end().await.ok();
+            let ended = tokio::time::timeout(GONE_WITHIN, waiting.reading);
+            ended.await.ok();
+        }
+    }
 }
 
 impl Shell {
-    /// Starts a shell that reads messages from its input.
+    /// Starts a shell that reads messages from its input. Where the run has a lock the shell takes it first, and reads nothing if
+    /// another run has it.
     pub(super) async fn open(
         connection: &dyn Connection,
         terms: &Terms,
         identity: &Identity,
     ) -> Result<Self, Trouble> {
-        let process = start(connection, terms, identity, LOOP).await?;
-        Ok(Self {
+        let Some(key) = &terms.lock else {
+            let script = format!("{LOOP}; exit $c");
+            let process = start(connection, terms, identity, &script).await?;
+            return Ok(Self::new(process));
+        };
+        let request = Request::new(terms, identity, LOOP);
+        // The lock belongs to the user who logs in, whoever the work is done by.
+        let body = match &identity.user {
+            None => LOOP.to_string(),
+            Some(_) => format!("{}; c=$?", request.command),
+        };
+        let nonce = message::nonce();
+        let script = quote(&key.guard(&nonce, &body));
+        let process = begin(connection, format!("exec /bin/sh -c {script}")).await?;
+        let mut shell = Self {
             process,
             last: None,
-        })
+            gate: Gate::new(&nonce),
+        };
+        request.answer(&mut shell.process, &mut shell.gate).await?;
+        Ok(shell)
+    }
+
+    fn new(process: Process) -> Self {
+        Self {
+            process,
+            last: None,
+            gate: Gate::open(),
+        }
+    }
+
+    /// Waits until the shell has its lock.
+    pub(super) async fn locked(&mut self, terms: &Terms) -> Result<(), Trouble> {
+        let mut stop = terms.stop.clone();
+        let limit = Some(Instant::now() + ANSWERS);
+        loop {
+            match self.gate.verdict() {
+                Some(verdict) => return allowed(verdict),
+                None => {}
+            }
+            match next(&mut *self.process.output, limit, &mut stop, false).await {
+                Next::Chunk(Some(Chunk::Stdout(bytes))) => drop(self.gate.pass(bytes)),
+                Next::Chunk(Some(_)) => {}
+                Next::Chunk(None) => return Err(lost(self.process.output.ending())),
+                Next::Late => return Err(Trouble::NoShell("the login shell does not answer".into())),
+                Next::Stop => return Err(Trouble::Stopped { left: None }),
+            }
+        }
     }
 
     /// Starts a shell with a message in the request itself, which everyone on the host can read in the list of processes.
@@ -117,10 +178,16 @@ impl Shell {
                 start(connection, terms, identity, &script).await?
             }
         };
-        Ok(Self {
-            process,
-            last: None,
-        })
+        Ok(Self::new(process))
+    }
+}
+
+/// What follows from what a shell has said of its lock.
+pub(super) fn allowed(verdict: &Verdict) -> Result<(), Trouble> {
+    match verdict {
+        Verdict::Held => Ok(()),
+        Verdict::Taken(holder) => Err(Trouble::Locked(holder.clone())),
+        Verdict::Failed(why) => Err(Trouble::NoLock(why.clone())),
     }
 }
 
@@ -158,25 +225,59 @@ pub(super) async fn start(
     identity: &Identity,
     script: &str,
 ) -> Result<Process, Trouble> {
-    let start = |command: String| async move {
-        let started = connection.start(&command).await;
-        started.map_err(|error| Trouble::NotStarted(error.0))
-    };
-    let Some(user) = &identity.user else {
-        return start(format!("exec /bin/sh -c {}", quote(script))).await;
-    };
-    let user = quote(user);
-    let Some(password) = password(identity, terms) else {
-        let script = quote(script);
-        return start(format!("exec sudo -n -H -u {user} -- /bin/sh -c {script}")).await;
-    };
-    // Whether sudo asks is only seen by waiting: it says one of two things first.
-    let nonce = message::nonce();
-    let script = quote(&format!("echo {nonce}-ready; {script}"));
-    let command = format!("exec sudo -S -H -p {nonce}-password -u {user} -- /bin/sh -c {script}");
-    let mut process = start(command).await?;
-    unlock(&mut process, password, &nonce).await?;
+    let request = Request::new(terms, identity, script);
+    let mut process = begin(connection, format!("exec {}", request.command)).await?;
+    request.answer(&mut process, &mut Gate::open()).await?;
     Ok(process)
+}
+
+async fn begin(connection: &dyn Connection, command: String) -> Result<Process, Trouble> {
+    let started = connection.start(&command).await;
+    started.map_err(|error| Trouble::NotStarted(error.0))
+}
+
+/// `sh -c` with a script and the rights for it.
+struct Request<'t> {
+    command: String,
+    /// What sudo may ask for, and the word by which its question is known.
+    password: Option<(&'t str, String)>,
+}
+
+impl<'t> Request<'t> {
+    fn new(terms: &'t Terms, identity: &Identity, script: &str) -> Self {
+        let Some(user) = &identity.user else {
+            let command = format!("/bin/sh -c {}", quote(script));
+            return Self {
+                command,
+                password: None,
+            };
+        };
+        let user = quote(user);
+        let Some(password) = password(identity, terms) else {
+            let script = quote(script);
+            let command = format!("sudo -n -H -u {user} -- /bin/sh -c {script}");
+            return Self {
+                command,
+                password: None,
+            };
+        };
+        // Whether sudo asks is only seen by waiting: it says one of two things first.
+        let nonce = message::nonce();
+        let script = quote(&format!("echo {nonce}-ready; {script}"));
+        let command = format!("sudo -S -H -p {nonce}-password -u {user} -- /bin/sh -c {script}");
+        Self {
+            command,
+            password: Some((password, nonce)),
+        }
+    }
+
+    /// Answers what sudo asks, if anything.
+    async fn answer(&self, process: &mut Process, gate: &mut Gate) -> Result<(), Trouble> {
+        match &self.password {
+            Some((password, nonce)) => unlock(process, gate, password, nonce).await,
+            None => Ok(()),
+        }
+    }
 }
 
 fn password<'t>(identity: &Identity, terms: &'t Terms) -> Option<&'t str> {
@@ -209,7 +310,12 @@ pub(super) fn lost(ending: Ending) -> Trouble {
 }
 
 /// Waits for sudo's question, answers it once, and waits until the shell is there.
-async fn unlock(process: &mut Process, password: &str, nonce: &str) -> Result<(), Trouble> {
+async fn unlock(
+    process: &mut Process,
+    gate: &mut Gate,
+    password: &str,
+    nonce: &str,
+) -> Result<(), Trouble> {
     let prompt = format!("{nonce}-password");
     let ready = format!("{nonce}-ready\n");
     let mut asked = 0;
@@ -219,7 +325,7 @@ async fn unlock(process: &mut Process, password: &str, nonce: &str) -> Result<()
     loop {
         match timeout_at(end, process.output.next()).await {
             Err(_) => return Err(Trouble::NoShell("sudo did not answer within 30 s".into())),
-            Ok(Some(Chunk::Stdout(bytes))) => heard.extend(bytes),
+            Ok(Some(Chunk::Stdout(bytes))) => heard.extend(gate.pass(bytes)),
             Ok(Some(Chunk::Stderr(bytes))) => complaints.extend(bytes),
             Ok(Some(Chunk::Exit(_))) | Ok(None) => {
                 let said = String::from_utf8_lossy(&complaints).replace(&prompt, "");
@@ -232,6 +338,9 @@ async fn unlock(process: &mut Process, password: &str, nonce: &str) -> Result<()
         }
         if heard.len() + complaints.len() > UNLOCK {
             return Err(Trouble::NoShell("sudo says more than it should".into()));
+        }
+        if let Some(verdict) = gate.verdict() {
+            allowed(verdict)?;
         }
         if memchr::memmem::find(&heard, ready.as_bytes()).is_some() {
             return Ok(());

@@ -64,6 +64,12 @@ impl HostRun {
         let Some(connection) = self.connection().await else {
             return failed(Trouble::NotStarted("there is no connection".into()));
         };
+        let changes = asides.iter().any(|aside| matches!(aside, Aside::Act(_)));
+        if (acting > 0 || changes)
+            && let Err(trouble) = self.admit(identity).await
+        {
+            return failed(trouble);
+        }
         let end = task.timeout.map(|limit| Instant::now() + limit);
         let terms = &self.context.terms;
         let mark = self.meter.mark();
@@ -73,7 +79,10 @@ impl HostRun {
         };
         let mut flight = match started {
             Ok(flight) => flight,
-            Err(trouble) => return failed(trouble),
+            Err(trouble) => {
+                self.note(&trouble);
+                return failed(trouble);
+            }
         };
         let mut show = |line: &[u8]| self.show(task, line);
         flight.hear(acting.max(1), terms, end, &mut show).await;
@@ -81,6 +90,9 @@ impl HostRun {
             answers: flight.take(acting),
             trouble: None,
         };
+        if flight.begun() {
+            self.context.locks.held(self.name());
+        }
         answers.fly(flight, identity, asides.to_vec());
         if acting == 0 {
             answers.learn(1);
@@ -88,6 +100,9 @@ impl HostRun {
         // What follows an action is a question, and its loss is no loss of the action.
         if acting == 0 || reply.answers.len() < acting {
             reply.trouble = answers.trouble();
+        }
+        if let Some(trouble) = &reply.trouble {
+            self.note(trouble);
         }
         // What was sent and said can hold secrets: the trace has numbers.
         tracing::debug!(

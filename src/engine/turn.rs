@@ -98,6 +98,7 @@ impl HostRun {
             tokio::select! {
                 () = tokio::time::sleep(task.delay) => {}
                 _ = stop.wait_for(|stop| *stop) => return outcome::trouble(Trouble::Stopped { left: None }, true, None),
+                () = self.context.locks.when_refused() => return outcome::locked(),
             }
         }
     }

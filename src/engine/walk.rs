@@ -3,7 +3,7 @@
 use super::ahead::Look;
 use super::exchange::Identity;
 use super::host::{HostRun, Work};
-use super::outcome::{self, Full, State, Verdict};
+use super::outcome::{self, Early, Full, State, Verdict};
 use super::question::Answers;
 use super::turn::{Here, ends_tries};
 use crate::event::{Event, TaskId, TurnResult};
@@ -12,7 +12,7 @@ use crate::plan::{self, Prepared, Turn};
 use crate::playbook::Task;
 use serde_json::Value;
 use std::collections::HashSet;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 impl HostRun {
@@ -24,11 +24,11 @@ impl HostRun {
             if self.state() != State::Well {
                 break;
             }
-            let stopped = self.context.stopping();
             // What has run ahead of its turn is told also when nothing else may begin.
-            let over = stopped || work.halt.load(Ordering::Relaxed);
-            if over && !answers.has_early(index) {
-                self.not_begun(work, index, stopped);
+            if let Some(why) = self.over(&work.halt)
+                && !answers.has_early(index)
+            {
+                self.not_begun(work, index, why);
                 break;
             }
             let ahead = &work.tasks[position + 1..];
@@ -48,11 +48,19 @@ impl HostRun {
             work.halt.store(true, Ordering::Relaxed);
         }
         self.land(&mut answers).await;
+        self.context.locks.pass(self.name());
         notified
     }
 
+    /// Why nothing more may begin, if so.
+    fn over(&self, halt: &AtomicBool) -> Option<Early> {
+        let halted = halt.load(Ordering::Relaxed);
+        let halted = halted.then_some(Early::Failure);
+        self.context.over().or(halted)
+    }
+
     /// A host that must stop before its work is done is not as wanted, and the recap has to say so.
-    fn not_begun(&self, work: &Work, index: usize, stopped: bool) {
+    pub(super) fn not_begun(&self, work: &Work, index: usize, why: Early) {
         let task = work.task(index);
         let id = TaskId {
             play: work.index,
@@ -60,7 +68,7 @@ impl HostRun {
             name: plan::title(task, &self.scope(work)),
             item: None,
         };
-        self.settle(task, id, outcome::not_begun(stopped), Instant::now());
+        self.settle(task, id, outcome::not_begun(why), Instant::now());
         self.set_state(State::Failed);
     }
 

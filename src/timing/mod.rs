@@ -192,6 +192,7 @@ impl Timing {
             | Event::TurnFinished { .. }
             | Event::Transfer { .. }
             | Event::TaskOutput { .. }
+            | Event::Locked { .. }
             | Event::Warning { .. }
             | Event::Interrupted { .. } => {}
         }

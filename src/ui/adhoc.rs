@@ -283,6 +283,11 @@ impl Story for AdhocStory {
                 let word = self.style.paint(Tone::Changed, "warning");
                 page.err(format!("{word}: {}", escape::escape_str(message)));
             }
+            Event::Locked {
+                holder,
+                hosts,
+                waits,
+            } => super::locked::tell(holder, hosts, *waits, self.style, page),
             Event::PlayStarted { .. }
             | Event::Connecting { .. }
             | Event::Connected { .. }

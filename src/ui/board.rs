@@ -158,6 +158,7 @@ impl Board {
             | Event::Acting { .. }
             | Event::TurnFinished { .. }
             | Event::Barrier { .. }
+            | Event::Locked { .. }
             | Event::Warning { .. } => {}
         }
     }

@@ -20,6 +20,7 @@
 //! | `exchanged` | `host`, `took`, `exchanges`, `sent`, `received` (bytes) |
 //! | `barrier` | `play`: its hosts have come as far as they may go alone |
 //! | `play_finished` | `play` |
+//! | `locked` | `hosts`, whose lock another run holds; `waits` (this run waits for it, else it ends); of that run `run`, `by`, `what`, `since`, `process` and `owner` (on the first of the hosts), `gone` (it was left behind) |
 //! | `warning` | `message` |
 //! | `interrupted` | `signal` |
 //! | `timing` | only with `--timing`: `took`, `spent`, `path`, `plays`, `hosts`; see below |
@@ -141,6 +142,20 @@ impl Renderer for Json {
             ),
             Event::Barrier { play } => self.line("barrier", json!({"play": play})),
             Event::PlayFinished { play } => self.line("play_finished", json!({"play": play})),
+            Event::Locked { holder, hosts, waits } => self.line(
+                "locked",
+                json!({
+                    "hosts": hosts,
+                    "waits": waits,
+                    "run": holder.run,
+                    "by": holder.by,
+                    "what": holder.what,
+                    "since": holder.since,
+                    "process": holder.process,
+                    "owner": holder.owner,
+                    "gone": holder.gone,
+                }),
+            ),
             Event::Warning { message } => self.line("warning", json!({"message": message})),
             Event::Interrupted { signal } => self.line("interrupted", json!({"signal": signal})),
             // For the journal.

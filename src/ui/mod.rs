@@ -17,6 +17,7 @@ mod failure;
 pub mod fold;
 pub mod json;
 pub mod live;
+mod locked;
 pub mod plain;
 mod play;
 mod recap;

@@ -414,6 +414,14 @@ impl Story for PlayStory {
                 let word = self.style.paint(Tone::Changed, "warning");
                 page.err(format!("{word}: {}", escape_str(message)));
             }
+            Event::Locked {
+                holder,
+                hosts,
+                waits,
+            } => {
+                self.failures.flush(page);
+                super::locked::tell(holder, hosts, *waits, self.style, page);
+            }
             Event::Interrupted { signal } => {
                 let word = self.style.paint(Tone::Odd, "stopping");
                 page.out(format!("{word}: SIG{}", escape_str(signal)));

@@ -86,6 +86,8 @@ impl Bench {
             .env("PATH", std::env::var_os("PATH").unwrap())
             // No process stays behind unless a test wants it.
             .env("RUNNER_PERSIST", "0")
+            // For hosts that are this machine.
+            .env("RUNNER_LOCK_DIR", self.root())
             .stdin(Stdio::null());
         command
     }

@@ -65,6 +65,8 @@ pub struct Files {
     pub folder: TempDir,
     /// The program.
     pub sshd: PathBuf,
+    /// Where runs keep their locks, in place of `/tmp`: each server is a machine of its own.
+    pub locks: TempDir,
 }
 
 impl Files {
@@ -93,14 +95,29 @@ impl Files {
             fs::create_dir_all("/run/sshd").unwrap();
             fs::set_permissions("/run/sshd", fs::Permissions::from_mode(0o755)).unwrap();
         }
-        let files = Files { folder, sshd };
+        let locks = tempfile::Builder::new()
+            .prefix("runner-locks-")
+            .tempdir()
+            .unwrap();
+        fs::set_permissions(locks.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+        let files = Files {
+            folder,
+            sshd,
+            locks,
+        };
         files.configure(extra);
         Some(files)
     }
 
     /// Writes the settings anew.
     pub fn configure(&self, extra: &[&str]) {
-        let mut text: String = extra.iter().map(|line| format!("{line}\n")).collect();
+        // Of several such lines the first counts.
+        let locks = format!("RUNNER_LOCK_DIR={}", self.locks.path().display());
+        let line = |line: &&str| match line.starts_with("SetEnv ") {
+            true => format!("{line} {locks}\n"),
+            false => format!("{line}\n"),
+        };
+        let mut text: String = extra.iter().map(line).collect();
         for key_type in HOST_KEY_TYPES {
             text += &format!("HostKey {}\n", self.host_key(key_type).display());
         }
@@ -109,7 +126,7 @@ impl Files {
             self.path("authorized_keys").display()
         );
         // What the login shell's own files do and complain about is not the tests'.
-        text += "SetEnv HOME=/\n";
+        text += &format!("SetEnv HOME=/ {locks}\n");
         text += "ListenAddress 127.0.0.1\nPidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\n\
                  PasswordAuthentication no\nKbdInteractiveAuthentication no\nLogLevel VERBOSE\n\
                  MaxStartups 100:30:200\nSubsystem sftp internal-sftp\n";

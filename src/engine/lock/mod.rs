@@ -1,0 +1,210 @@
+//! The lock that keeps two runs from working on one host.
+//!
+//! It is taken by the shell that the first message needs anyway, and held for as long as a shell of the run is on the host: each gives
+//! its part back when its input ends, so also when the runner is killed. A host that another run works on stops the run, and a
+//! host waits a little before its first change until the hosts that began with it have their locks, so that a run which is
+//! refused has changed nothing.
+
+mod gate;
+mod script;
+mod wait;
+
+use super::Context;
+use crate::event::{Event, Holder};
+use crate::run_id::RunId;
+pub(super) use gate::{Gate, Verdict};
+pub use script::removal;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+pub(super) use wait::take_all;
+
+/// How long after the first refusal hosts that have not answered yet may do so, to be named with the others.
+const OTHERS: Duration = Duration::from_millis(700);
+
+/// The lock that a run takes on every host.
+#[derive(Debug, Clone)]
+pub struct Lock {
+    /// Who runs it, and where, for those that it keeps out: `ann@desk`.
+    pub by: String,
+    /// How long to wait for other runs to end.
+    pub wait: Option<Duration>,
+}
+
+/// What a shell needs to know to take its run's lock.
+#[derive(Debug, Clone)]
+pub(super) struct Key(Arc<Owner>);
+
+#[derive(Debug)]
+struct Owner {
+    run: RunId,
+    by: String,
+    what: String,
+}
+
+impl Key {
+    pub(super) fn new(lock: &Lock, run: &RunId, what: &str) -> Self {
+        Self(Arc::new(Owner {
+            run: run.clone(),
+            by: script::plain(&lock.by, "@-", 80),
+            what: script::plain(what, " @-./:,+=", 200),
+        }))
+    }
+
+    /// Has a shell take the lock before it does `body`, which leaves its code in `c`.
+    pub(super) fn guard(&self, nonce: &str, body: &str) -> String {
+        let Owner { run, by, what } = &*self.0;
+        script::guard(&script::Words { run, by, what }, nonce, body)
+    }
+}
+
+/// The locks of a run.
+pub(super) struct Locks {
+    started: Instant,
+    wanted: bool,
+    table: watch::Sender<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    /// Hosts that are about to take theirs.
+    pending: HashSet<String>,
+    held: HashSet<String>,
+    /// Hosts that have waited for those that are pending.
+    patient: HashSet<String>,
+    refused: Vec<(Holder, Vec<String>)>,
+    /// When the first was refused.
+    since: Option<Instant>,
+}
+
+impl Locks {
+    pub(super) fn new(wanted: bool) -> Self {
+        Self {
+            started: Instant::now(),
+            wanted,
+            table: watch::Sender::default(),
+        }
+    }
+
+    /// A host is about to begin.
+    pub(super) fn expect(&self, host: &str) {
+        if self.wanted && !self.holds(host) {
+            self.table.send_modify(|table| {
+                if table.pending.insert(host.to_owned()) {
+                    table.patient.clear();
+                }
+            });
+        }
+    }
+
+    /// A host's first message was answered.
+    pub(super) fn held(&self, host: &str) {
+        if self.wanted && !self.holds(host) {
+            self.table.send_modify(|table| {
+                table.pending.remove(host);
+                table.held.insert(host.to_owned());
+            });
+        }
+    }
+
+    /// Nobody needs to wait for a host.
+    pub(super) fn pass(&self, host: &str) {
+        self.table
+            .send_if_modified(|table| table.pending.remove(host));
+    }
+
+    /// Another run has a host's lock.
+    pub(super) fn refuse(&self, host: &str, holder: Holder) {
+        self.table.send_modify(|table| {
+            table.pending.remove(host);
+            table.since.get_or_insert_with(Instant::now);
+            let same = |known: &Holder| known.run == holder.run && known.gone == holder.gone;
+            match table.refused.iter_mut().find(|(known, _)| same(known)) {
+                Some((_, hosts)) => hosts.push(host.to_owned()),
+                None => table.refused.push((holder, vec![host.to_owned()])),
+            }
+        });
+    }
+
+    pub(super) fn holds(&self, host: &str) -> bool {
+        self.table.borrow().held.contains(host)
+    }
+
+    /// Whether a host was refused: nothing more begins.
+    pub(super) fn refused(&self) -> bool {
+        self.wanted && self.table.borrow().since.is_some()
+    }
+
+    /// Waits until a host is refused.
+    pub(super) async fn when_refused(&self) {
+        let mut table = self.table.subscribe();
+        if table.wait_for(|table| table.since.is_some()).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Waits until a host was refused and others had their time to answer.
+    pub(super) async fn when_over(&self) {
+        self.when_refused().await;
+        let since = self.table.borrow().since;
+        sleep_until(since.unwrap_or_else(Instant::now) + OTHERS).await;
+    }
+
+    /// Whether hosts beside this one are about to take theirs.
+    pub(super) fn others(&self, host: &str) -> bool {
+        let table = self.table.borrow();
+        let waits = !table.patient.contains(host);
+        waits && table.pending.iter().any(|pending| pending != host)
+    }
+
+    /// Waits for the locks of the hosts that have begun, for at most a fifth of the time that the run has taken so far: those that are
+    /// slow or dead must not hold up the others.
+    pub(super) async fn settle(&self, host: &str) {
+        let mut table = self.table.subscribe();
+        let end = Instant::now() + self.started.elapsed() / 5;
+        let settled = table.wait_for(|table| {
+            table.since.is_some() || table.pending.iter().all(|pending| pending == host)
+        });
+        tokio::time::timeout_at(end, settled).await.ok();
+        self.table.send_if_modified(|table| {
+            table.patient.insert(host.to_owned());
+            false
+        });
+    }
+
+    /// Whether there is a lock that nobody will give back.
+    fn is_hopeless(&self) -> bool {
+        let table = self.table.borrow();
+        table.refused.iter().any(|(holder, _)| holder.gone)
+    }
+
+    /// Everything was given back.
+    fn clear(&self) {
+        self.table.send_modify(|table| *table = Table::default());
+    }
+
+    /// Who has the locks that the run has not got, in the order of the run's hosts.
+    fn refusals(&self, order: &[String]) -> Vec<(Holder, Vec<String>)> {
+        let mut refused = self.table.borrow().refused.clone();
+        let place = |host: &String| order.iter().position(|known| known == host);
+        for (_, hosts) in &mut refused {
+            hosts.sort_by_key(place);
+            hosts.dedup();
+        }
+        refused.sort_by_key(|(_, hosts)| hosts.first().and_then(place));
+        refused
+    }
+
+    /// Says who has the locks that the run has not got, each once.
+    pub(super) fn tell(&self, context: &Context, order: &[String], waits: bool) {
+        for (holder, hosts) in self.refusals(order) {
+            context.send(Event::Locked {
+                holder,
+                hosts,
+                waits,
+            });
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Two runs never work on one host: who is refused, in which words, who waits, and what is left of a lock.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that can't go on says so"
+)]
+
+#[allow(dead_code, reason = "the other half of it is for other tests")]
+#[path = "../cli/bench.rs"]
+mod bench;
+mod held;
+mod hosts;
+mod released;
+#[allow(dead_code, reason = "the other half of it is for other tests")]
+#[path = "../cli/site.rs"]
+mod site;
+#[path = "../support/mod.rs"]
+mod support;
+mod unlock;
+mod wait;
