@@ -16,15 +16,15 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 pub(crate) struct AdhocOptions {
     #[command(flatten)]
-    inventory: InventoryOptions,
+    pub inventory: InventoryOptions,
     #[command(flatten)]
-    run: RunOptions,
+    pub run: RunOptions,
     #[command(flatten)]
-    rights: BecomeOptions,
+    pub rights: BecomeOptions,
     #[command(flatten)]
     pub connect: ConnectOptions,
     #[command(flatten)]
-    output: OutputOptions,
+    pub output: OutputOptions,
 }
 
 /// What kind of task it is.

@@ -20,6 +20,7 @@ mod resume;
 mod secrets;
 mod signals;
 mod task;
+mod unlock;
 mod validate;
 mod worker;
 
@@ -55,6 +56,8 @@ enum Command {
     Task(task::Options),
     /// Check that hosts can be reached and used
     Ping(ping::Options),
+    /// Remove the lock that a run has left behind
+    Unlock(unlock::Options),
     /// Show or close the connections that are kept for the next run
     Connections(connections::Options),
     /// List the runs of the past
@@ -138,6 +141,7 @@ impl Command {
             Command::Exec(options) => Some(&options.common.connect),
             Command::Task(options) => Some(&options.common.connect),
             Command::Ping(options) => Some(&options.common.connect),
+            Command::Unlock(options) => Some(&options.connect),
             _ => None,
         }
     }
@@ -195,6 +199,7 @@ fn dispatch(command: Command, keeping: &Keeping) -> Answer {
         Command::Exec(options) => exec::run(&options, keeping),
         Command::Task(options) => task::run(&options, keeping),
         Command::Ping(options) => ping::run(&options, keeping),
+        Command::Unlock(options) => unlock::run(options, keeping),
         Command::Connections(options) => connections::run(&options),
         Command::History(options) => history::history(&options),
         Command::Show(options) => history::show(&options),

@@ -107,14 +107,27 @@ pub(crate) struct RunOptions {
     #[arg(short = 'D', long)]
     pub diff: bool,
     /// How many hosts work at the same time
-    #[arg(short, long, value_name = "COUNT", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(short, long, value_name = "COUNT", default_value_t = FORKS, value_parser = clap::value_parser!(u32).range(1..))]
     pub forks: u32,
     /// Set a variable, `key=value`, or take a TOML file of them, `@file`; can be repeated
     #[arg(short = 'e', long = "extra-vars", value_name = "KEY=VALUE|@FILE")]
     pub extra_vars: Vec<String>,
 }
 
+/// How many hosts work at the same time unless an option says otherwise.
+const FORKS: u32 = 512;
+
 impl RunOptions {
+    /// What holds when nothing is said.
+    pub fn plain() -> Self {
+        Self {
+            check: false,
+            diff: false,
+            forks: FORKS,
+            extra_vars: Vec::new(),
+        }
+    }
+
     /// The variables of `-e`, the last of the same name first in rank.
     pub fn extra(&self) -> Result<Table, Problems> {
         let mut problems = Problems::new();

@@ -28,7 +28,7 @@ pub(super) fn run(options: &Options, keeping: &Keeping) -> Answer {
             shows: false,
             public: true,
             kind: Kind::Ping,
-        lock: None,
+            lock: None,
         },
         keeping,
     )

@@ -245,7 +245,11 @@ impl Flight {
             (None, None) => shell::lost(self.process.output.ending()),
             (None, Some(_)) if !self.begun() => {
                 let (out, err) = (&self.streams.out, &self.streams.err);
-                Trouble::NoShell(no_shell([&err.noise, &out.noise, self.streams.gate.noise()]))
+                Trouble::NoShell(no_shell([
+                    &err.noise,
+                    &out.noise,
+                    self.streams.gate.noise(),
+                ]))
             }
             (None, Some(exit)) => Trouble::ShellEnded(exit.clone()),
         })

@@ -195,6 +195,7 @@ impl HostRun {
                 let connection = self.meter.wrap(connection);
                 let took = started.elapsed();
                 tracing::info!(%host, ?took, "connected");
+                self.context.locks.connected(&host);
                 self.context.send(Event::Connected { host, took });
                 *slot = Some(connection.clone());
                 Some(connection)

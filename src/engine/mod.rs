@@ -37,8 +37,8 @@ pub use barrier::mentions;
 use exchange::Terms;
 use host::HostRun;
 pub use past::{Before, Past};
-pub use lock::{Lock, removal};
 use lock::{Key, Locks};
+pub use lock::{Lock, removal};
 use outcome::Early;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -150,7 +150,7 @@ struct Context {
     places: Semaphore,
     /// The files that are being sent.
     sources: transfer::Sources,
-    locks: Locks,
+    locks: Arc<Locks>,
 }
 
 impl Context {
@@ -182,6 +182,7 @@ pub async fn run(
 ) {
     let started = Instant::now();
     let lock = run.options.lock.as_ref();
+    let locks = Arc::new(Locks::new(lock.is_some()));
     let context = Arc::new(Context {
         world: run.world,
         transport,
@@ -192,9 +193,9 @@ pub async fn run(
             leaving: watch::Sender::new(0),
             public: run.options.public,
             redactor: run.options.redactor.clone(),
-            lock: lock.map(|lock| Key::new(lock, &run.options.id, &run.name)),
+            lock: lock.map(|lock| Key::new(lock, &run.options.id, &run.name, &locks)),
         },
-        locks: Locks::new(lock.is_some()),
+        locks,
         places: Semaphore::new(run.options.forks.clamp(1, Semaphore::MAX_PERMITS)),
         options: run.options,
         past: run.past,

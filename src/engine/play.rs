@@ -68,12 +68,7 @@ pub(super) async fn run(
 }
 
 /// Says of hosts that a play has not begun with that they are not as wanted, if the run ends before it could.
-pub(super) fn leave_out(
-    context: &Context,
-    index: usize,
-    play: &Arc<Play>,
-    hosts: &[Arc<HostRun>],
-) {
+pub(super) fn leave_out(context: &Context, index: usize, play: &Arc<Play>, hosts: &[Arc<HostRun>]) {
     let Some(why) = context.over() else { return };
     let all = match play.once {
         true => &hosts[..hosts.len().min(1)],
@@ -243,9 +238,8 @@ async fn phase(
     notified: &mut [HashSet<String>],
     work: &(dyn Fn(usize) -> Vec<usize> + Sync),
 ) {
-    let working = |position: &usize| {
-        batch[*position].state() == State::Well && !work(*position).is_empty()
-    };
+    let working =
+        |position: &usize| batch[*position].state() == State::Well && !work(*position).is_empty();
     // Those behind have to wait for a place.
     for position in (0..batch.len()).filter(working).take(context.options.forks) {
         context.locks.expect(batch[position].name());

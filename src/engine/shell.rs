@@ -131,7 +131,7 @@ impl Shell {
         let mut shell = Self {
             process,
             last: None,
-            gate: Gate::new(&nonce),
+            gate: key.gate(&nonce),
         };
         request.answer(&mut shell.process, &mut shell.gate).await?;
         Ok(shell)
@@ -150,15 +150,16 @@ impl Shell {
         let mut stop = terms.stop.clone();
         let limit = Some(Instant::now() + ANSWERS);
         loop {
-            match self.gate.verdict() {
-                Some(verdict) => return allowed(verdict),
-                None => {}
+            if let Some(verdict) = self.gate.verdict() {
+                return allowed(verdict);
             }
             match next(&mut *self.process.output, limit, &mut stop, false).await {
                 Next::Chunk(Some(Chunk::Stdout(bytes))) => drop(self.gate.pass(bytes)),
                 Next::Chunk(Some(_)) => {}
                 Next::Chunk(None) => return Err(lost(self.process.output.ending())),
-                Next::Late => return Err(Trouble::NoShell("the login shell does not answer".into())),
+                Next::Late => {
+                    return Err(Trouble::NoShell("the login shell does not answer".into()));
+                }
                 Next::Stop => return Err(Trouble::Stopped { left: None }),
             }
         }

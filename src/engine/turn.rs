@@ -138,7 +138,8 @@ impl HostRun {
             Ok(full) => (full, true),
             Err(full) => (*full, false),
         };
-        full.command = command;
+        // What was not begun is the same on all hosts.
+        full.command = command.filter(|_| !full.absent);
         full.secret = doing.module.secret();
         if judged {
             self.judge_all(doing, full)

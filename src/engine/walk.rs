@@ -120,7 +120,10 @@ impl HostRun {
                         .is_ok_and(|c| !c.actions.is_empty())
             });
         if needs_host && !self.connect().await {
-            return Verdict::default();
+            return match self.context.over().filter(|_| self.state() == State::Well) {
+                Some(why) => self.settle(task, id, outcome::not_begun(why), started),
+                None => Verdict::default(),
+            };
         }
         self.context.send(Event::TaskStarted {
             host: self.name().to_string(),

@@ -52,5 +52,8 @@ pub(super) fn tell(holder: &Holder, hosts: &[String], waits: bool, style: Style,
         (false, false) => "`--lock-wait 10m` waits for its end".to_owned(),
         (false, true) => return,
     };
-    page.err(format!("    {} {help}", style.paint(Tone::Place, "= help:")));
+    page.err(format!(
+        "    {} {help}",
+        style.paint(Tone::Place, "= help:")
+    ));
 }

@@ -193,6 +193,7 @@ impl Scene {
             world: Arc::new(world),
             past: Past::default(),
             options: Options {
+                lock: None,
                 id: runner::run_id::RunId::new(),
                 check: self.check,
                 diff: self.diff,

@@ -19,7 +19,10 @@ pub const HOLD: &str = "name = \"hold\"\nshell = \"touch '{{ work }}/{{ inventor
 impl Hosts {
     /// So many machines, `a`, `b`, ... `None` where there is no `sshd`, with a word about it.
     pub fn new(machines: usize) -> Option<Self> {
-        let names: Vec<String> = (b'a'..).map(|c| char::from(c).to_string()).take(machines).collect();
+        let names: Vec<String> = (b'a'..)
+            .map(|c| char::from(c).to_string())
+            .take(machines)
+            .collect();
         let names: Vec<(&str, usize)> = names.iter().map(String::as_str).zip(0..).collect();
         Self::named(machines, &names)
     }
@@ -76,7 +79,9 @@ impl Hosts {
     /// A run that holds these hosts, and is at work on all of them.
     pub fn held(&self, hosts: &[&str]) -> Run {
         let run = self.start("play.toml", &["--limit", &hosts.join(":")]);
-        until("the hosts are held", || hosts.iter().all(|host| self.is_there(host)));
+        until("the hosts are held", || {
+            hosts.iter().all(|host| self.is_there(host))
+        });
         run
     }
 
@@ -93,7 +98,9 @@ impl Hosts {
     /// The locks on a machine.
     pub fn locks(&self, machine: usize) -> Vec<String> {
         let entries = fs::read_dir(self.machines[machine].files.locks.path()).unwrap();
-        let names = entries.flatten().map(|entry| entry.file_name().into_string().unwrap());
+        let names = entries
+            .flatten()
+            .map(|entry| entry.file_name().into_string().unwrap());
         names.collect()
     }
 
@@ -101,7 +108,9 @@ impl Hosts {
     #[track_caller]
     pub fn lock(&self, machine: usize) -> [String; 4] {
         let locks = self.locks(machine);
-        let [lock] = &locks[..] else { panic!("{locks:?}") };
+        let [lock] = &locks[..] else {
+            panic!("{locks:?}")
+        };
         let rest = lock.strip_prefix(".runner-lock.").unwrap();
         let parts: Vec<String> = rest.splitn(4, '.').map(str::to_owned).collect();
         parts.try_into().unwrap()
@@ -125,7 +134,11 @@ impl Hosts {
 
 /// This machine's name.
 pub fn machine() -> String {
-    rustix::system::uname().nodename().to_str().unwrap().to_owned()
+    rustix::system::uname()
+        .nodename()
+        .to_str()
+        .unwrap()
+        .to_owned()
 }
 
 /// When a run has begun, as it is told.
@@ -149,11 +162,6 @@ impl Run {
     /// Sends a signal, such as `INT`.
     pub fn signal(&self, name: &str) {
         signal(name, &self.pid());
-    }
-
-    /// Whether it has not come to its end.
-    pub fn runs(&self) -> bool {
-        alive(&self.pid())
     }
 
     /// Waits for the end.

@@ -1,8 +1,9 @@
 //! What a shell says about its lock before it says anything else.
 
-use super::Holder;
+use super::{Holder, Locks};
 use crate::run_id::RunId;
 use memchr::memmem;
+use std::sync::Arc;
 
 /// So much of what a login shell says before may be held here.
 const NOISE: usize = 64 * 1024;
@@ -23,6 +24,9 @@ pub(in super::super) struct Gate {
     marker: Vec<u8>,
     pending: Vec<u8>,
     verdict: Option<Verdict>,
+    /// Told while the shell looks again at a lock that is held.
+    locks: Option<Arc<Locks>>,
+    contested: bool,
 }
 
 impl Gate {
@@ -32,15 +36,19 @@ impl Gate {
             marker: Vec::new(),
             pending: Vec::new(),
             verdict: Some(Verdict::Held),
+            locks: None,
+            contested: false,
         }
     }
 
     /// For a shell that says what became of its lock with this nonce.
-    pub(in super::super) fn new(nonce: &str) -> Self {
+    pub(super) fn new(nonce: &str, locks: Option<Arc<Locks>>) -> Self {
         Self {
             marker: format!("\n{nonce} ").into_bytes(),
             pending: Vec::new(),
             verdict: None,
+            locks,
+            contested: false,
         }
     }
 
@@ -50,19 +58,40 @@ impl Gate {
             return bytes;
         }
         self.pending.extend(bytes);
+        let mut passed = Vec::new();
+        while self.verdict.is_none() && self.line(&mut passed) {}
+        if self.verdict.is_some() {
+            self.contest(false);
+            passed.append(&mut self.pending);
+        }
+        passed
+    }
+
+    /// Takes the next line that is about the lock, and what stands before it.
+    fn line(&mut self, passed: &mut Vec<u8>) -> bool {
         let Some(start) = memmem::find(&self.pending, &self.marker) else {
             let much = self.pending.len().saturating_sub(NOISE);
-            return self.pending.drain(..much).collect();
+            passed.extend(self.pending.drain(..much));
+            return false;
         };
         let after = start + self.marker.len();
         let Some(length) = memchr::memchr(b'\n', &self.pending[after..]) else {
-            return Vec::new();
+            return false;
         };
         let line = String::from_utf8_lossy(&self.pending[after..after + length]).into_owned();
-        self.verdict = Some(read(&line));
-        let mut all = std::mem::take(&mut self.pending);
-        all.drain(start..=after + length);
-        all
+        passed.extend(self.pending.drain(..=after + length).take(start));
+        match &line[..] {
+            "contested" => self.contest(true),
+            _ => self.verdict = Some(read(&line)),
+        }
+        true
+    }
+
+    fn contest(&mut self, begins: bool) {
+        if let Some(locks) = self.locks.as_ref().filter(|_| self.contested != begins) {
+            locks.contest(begins);
+        }
+        self.contested = begins;
     }
 
     /// What became of the lock, once that was said.
@@ -73,6 +102,12 @@ impl Gate {
     /// What was said instead.
     pub(in super::super) fn noise(&self) -> &[u8] {
         &self.pending
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.contest(false);
     }
 }
 
@@ -111,9 +146,9 @@ mod tests {
 
     #[test]
     fn the_verdict_is_found_however_it_arrives() {
-        let said = b"Welcome\n\nN locked gone root 20260203-040506-9f3a.12.34.ann@desk deploy site.toml\nrest";
+        let said = b"Welcome\n\nN contested\n\nN locked gone root 20260203-040506-9f3a.12.34.ann@desk deploy site.toml\nrest";
         for size in 1..said.len() {
-            let mut gate = Gate::new("N");
+            let mut gate = Gate::new("N", None);
             let passed: Vec<u8> = said
                 .chunks(size)
                 .flat_map(|piece| gate.pass(piece.to_vec()))
@@ -134,7 +169,7 @@ mod tests {
 
     #[test]
     fn noise_without_end_is_not_held() {
-        let mut gate = Gate::new("N");
+        let mut gate = Gate::new("N", None);
         let passed: usize = (0..100).map(|_| gate.pass(vec![b'x'; 10_000]).len()).sum();
         assert_eq!(passed + gate.noise().len(), 1_000_000);
         assert!(gate.noise().len() <= NOISE);

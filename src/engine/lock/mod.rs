@@ -14,15 +14,22 @@ use crate::event::{Event, Holder};
 use crate::run_id::RunId;
 pub(super) use gate::{Gate, Verdict};
 pub use script::removal;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 pub(super) use wait::take_all;
 
-/// How long after the first refusal hosts that have not answered yet may do so, to be named with the others.
-const OTHERS: Duration = Duration::from_millis(700);
+/// Once a host was refused, those that have not answered yet may do so until then, to be named with it: so long after the run's start,
+/// and after the refusal.
+const OTHERS: (Duration, Duration) = (Duration::from_millis(1500), Duration::from_millis(500));
+
+/// How much longer a host waits for those that are connected, and only have to say what became of their locks.
+const CONNECTED: Duration = Duration::from_millis(200);
+
+/// The same for those that look again at a lock that is held.
+const CONTESTED: Duration = Duration::from_secs(1);
 
 /// The lock that a run takes on every host.
 #[derive(Debug, Clone)]
@@ -34,10 +41,9 @@ pub struct Lock {
 }
 
 /// What a shell needs to know to take its run's lock.
-#[derive(Debug, Clone)]
-pub(super) struct Key(Arc<Owner>);
+#[derive(Clone)]
+pub(super) struct Key(Arc<Owner>, Arc<Locks>);
 
-#[derive(Debug)]
 struct Owner {
     run: RunId,
     by: String,
@@ -45,12 +51,18 @@ struct Owner {
 }
 
 impl Key {
-    pub(super) fn new(lock: &Lock, run: &RunId, what: &str) -> Self {
-        Self(Arc::new(Owner {
+    pub(super) fn new(lock: &Lock, run: &RunId, what: &str, locks: &Arc<Locks>) -> Self {
+        let owner = Owner {
             run: run.clone(),
             by: script::plain(&lock.by, "@-", 80),
             what: script::plain(what, " @-./:,+=", 200),
-        }))
+        };
+        Self(Arc::new(owner), locks.clone())
+    }
+
+    /// What listens for what a shell says of its lock.
+    pub(super) fn gate(&self, nonce: &str) -> Gate {
+        Gate::new(nonce, Some(self.1.clone()))
     }
 
     /// Has a shell take the lock before it does `body`, which leaves its code in `c`.
@@ -69,8 +81,10 @@ pub(super) struct Locks {
 
 #[derive(Default)]
 struct Table {
-    /// Hosts that are about to take theirs.
-    pending: HashSet<String>,
+    /// Hosts that are about to take theirs, and whether they are connected.
+    pending: HashMap<String, bool>,
+    /// How many look again at a lock that is held.
+    contested: usize,
     held: HashSet<String>,
     /// Hosts that have waited for those that are pending.
     patient: HashSet<String>,
@@ -92,11 +106,29 @@ impl Locks {
     pub(super) fn expect(&self, host: &str) {
         if self.wanted && !self.holds(host) {
             self.table.send_modify(|table| {
-                if table.pending.insert(host.to_owned()) {
+                if !table.pending.contains_key(host) {
+                    table.pending.insert(host.to_owned(), false);
                     table.patient.clear();
                 }
             });
         }
+    }
+
+    /// There is a connection to a host.
+    pub(super) fn connected(&self, host: &str) {
+        self.table
+            .send_if_modified(|table| match table.pending.get_mut(host) {
+                Some(connected) => !std::mem::replace(connected, true),
+                None => false,
+            });
+    }
+
+    /// A shell looks again at a lock that is held, or does so no longer.
+    fn contest(&self, begins: bool) {
+        self.table.send_modify(|table| match begins {
+            true => table.contested += 1,
+            false => table.contested -= 1,
+        });
     }
 
     /// A host's first message was answered.
@@ -112,7 +144,7 @@ impl Locks {
     /// Nobody needs to wait for a host.
     pub(super) fn pass(&self, host: &str) {
         self.table
-            .send_if_modified(|table| table.pending.remove(host));
+            .send_if_modified(|table| table.pending.remove(host).is_some());
     }
 
     /// Another run has a host's lock.
@@ -149,14 +181,15 @@ impl Locks {
     pub(super) async fn when_over(&self) {
         self.when_refused().await;
         let since = self.table.borrow().since;
-        sleep_until(since.unwrap_or_else(Instant::now) + OTHERS).await;
+        let since = since.unwrap_or_else(Instant::now);
+        sleep_until((self.started + OTHERS.0).max(since + OTHERS.1)).await;
     }
 
     /// Whether hosts beside this one are about to take theirs.
     pub(super) fn others(&self, host: &str) -> bool {
         let table = self.table.borrow();
         let waits = !table.patient.contains(host);
-        waits && table.pending.iter().any(|pending| pending != host)
+        waits && table.pending.keys().any(|pending| pending != host)
     }
 
     /// Waits for the locks of the hosts that have begun, for at most a fifth of the time that the run has taken so far: those that are
@@ -164,10 +197,16 @@ impl Locks {
     pub(super) async fn settle(&self, host: &str) {
         let mut table = self.table.subscribe();
         let end = Instant::now() + self.started.elapsed() / 5;
-        let settled = table.wait_for(|table| {
-            table.since.is_some() || table.pending.iter().all(|pending| pending == host)
-        });
-        tokio::time::timeout_at(end, settled).await.ok();
+        let over = |table: &Table| table.since.is_some();
+        let none = |table: &Table| table.pending.keys().all(|pending| pending == host);
+        let settled = table.wait_for(|table| over(table) || none(table));
+        if timeout_at(end, settled).await.is_err() {
+            let answered = |(pending, connected): (&String, &bool)| pending == host || !connected;
+            let settled = table.wait_for(|table| over(table) || table.pending.iter().all(answered));
+            timeout_at(end + CONNECTED, settled).await.ok();
+            let decided = table.wait_for(|table| over(table) || table.contested == 0);
+            timeout_at(end + CONTESTED, decided).await.ok();
+        }
         self.table.send_if_modified(|table| {
             table.patient.insert(host.to_owned());
             false
@@ -182,7 +221,12 @@ impl Locks {
 
     /// Everything was given back.
     fn clear(&self) {
-        self.table.send_modify(|table| *table = Table::default());
+        self.table.send_modify(|table| {
+            *table = Table {
+                contested: table.contested,
+                ..Table::default()
+            };
+        });
     }
 
     /// Who has the locks that the run has not got, in the order of the run's hosts.

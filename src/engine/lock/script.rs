@@ -44,7 +44,7 @@ rk_t=0; while rk_see; do
 if [ -z "$rk_o" ]; then [ -f "$rk_f" ] && break; rk_make && continue;
 rm -f "$rk_f" 2>/dev/null; rk_c=$({ set -C; echo | LC_ALL=C cat >"$rk_f"; } 2>&1); rm -f "$rk_f" 2>/dev/null; rk_say failed "${rk_c##*: }"; exit 0; fi;
 if [ -f "$rk_f" ]; then [ -n "$rk_l" ] && [ $rk_t -lt 3 ] || rm -f "$rk_f"; fi;
-rk_t=$((rk_t+1)); if [ $rk_t -gt @TRIES@ ]; then rm -f "$rk_f"; rk_read "$rk_o"; set -- $(ls -ld "$rk_o" 2>/dev/null);
+[ $rk_t -gt 0 ] || rk_say contested; rk_t=$((rk_t+1)); if [ $rk_t -gt @TRIES@ ]; then rm -f "$rk_f"; rk_read "$rk_o"; set -- $(ls -ld "$rk_o" 2>/dev/null);
 rk_say locked $rk_v "${3:--}" "$rk_i" "$rk_c"; exit 0; fi;
 sleep 0.05 2>/dev/null || sleep 1; done; rk_say held;
 "#;

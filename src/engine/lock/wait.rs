@@ -33,7 +33,10 @@ pub(in super::super) async fn take_all(
     let (mut pause, longest) = PAUSES;
     loop {
         // Those that were held before come first: while they are, the others are left alone.
-        let held = |host: &&Arc<HostRun>| told.iter().any(|(_, names)| names.contains(&host.name().to_owned()));
+        let held = |host: &&Arc<HostRun>| {
+            told.iter()
+                .any(|(_, names)| names.contains(&host.name().to_owned()))
+        };
         let (first, others): (Vec<_>, Vec<_>) = hosts.iter().partition(held);
         for part in [first, others] {
             take(locks, &part).await;
@@ -45,7 +48,8 @@ pub(in super::super) async fn take_all(
             return;
         }
         let mut releasing = JoinSet::new();
-        for host in hosts.iter().cloned() {
+        for host in hosts {
+            let host = host.clone();
             releasing.spawn(async move { host.give_back().await });
         }
         while releasing.join_next().await.is_some() {}
@@ -88,7 +92,7 @@ async fn take(locks: &Locks, hosts: &[&Arc<HostRun>]) {
         };
         match next.await {
             Some(Ok(Err(Trouble::Locked(_)))) if end.is_none() => {
-                end = Some(Instant::now() + super::OTHERS);
+                end = Some(Instant::now() + super::OTHERS.1);
             }
             Some(_) if !locks.refused() => {
                 end = Some(Instant::now() + started.elapsed() / 5 + SLOWER);

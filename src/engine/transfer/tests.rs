@@ -190,6 +190,7 @@ impl Scene {
 
 fn terms(stop: watch::Receiver<bool>) -> Terms {
     Terms {
+        lock: None,
         become_password: None,
         redactor: crate::redact::Redactor::default(),
         stop,
