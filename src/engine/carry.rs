@@ -30,9 +30,6 @@ impl HostRun {
                 () = self.context.locks.when_refused() => Err(Box::new(outcome::locked())),
             };
         }
-        if let Err(why) = self.admit(identity).await {
-            return Err(Box::new(outcome::trouble(why, true, None)));
-        }
         let deadline = task.timeout.map(|limit| Instant::now() + limit);
         let resumes = matches!(action, Action::Upload { resume: true, .. });
         let mut reconnects = if resumes { RECONNECTS } else { 0 };

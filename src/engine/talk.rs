@@ -64,12 +64,6 @@ impl HostRun {
         let Some(connection) = self.connection().await else {
             return failed(Trouble::NotStarted("there is no connection".into()));
         };
-        let changes = asides.iter().any(|aside| matches!(aside, Aside::Act(_)));
-        if (acting > 0 || changes)
-            && let Err(trouble) = self.admit(identity).await
-        {
-            return failed(trouble);
-        }
         let end = task.timeout.map(|limit| Instant::now() + limit);
         let terms = &self.context.terms;
         let mark = self.meter.mark();

@@ -165,6 +165,11 @@ impl HostRun {
             let others = (doing.others)(answers, &doing.identity, settled.is_some());
             let mut asides = vec![Aside::Ask(question.clone(), settled)];
             asides.extend(others);
+            let user = doing.identity.user.as_deref();
+            if asides.iter().any(|aside| matches!(aside, Aside::Act(_))) {
+                let admitted = self.admit(&doing.identity).await;
+                admitted.map_err(|why| outcome::trouble(why, true, user))?;
+            }
             self.announce(doing.play, None, &asides).await;
             let reply = self
                 .send(doing.task, &doing.identity, Vec::new(), asides, answers)
@@ -210,7 +215,10 @@ impl HostRun {
                 }
                 other => {
                     self.land(answers).await;
-                    self.announce(doing.play, doing.begins(), &[]).await;
+                    // Who only waits needs no host.
+                    if !matches!(other, Action::Pause(_)) {
+                        self.begin(doing, &[]).await?;
+                    }
                     self.transfer(doing.task, &doing.identity, other)
                         .await
                         .map(|()| Vec::new())
@@ -245,6 +253,16 @@ impl HostRun {
         })
     }
 
+    /// Before something changes: the locks are there, and who has to write it down has done so.
+    async fn begin(&self, doing: &Doing<'_>, others: &[Aside]) -> Result<(), Box<Full>> {
+        if let Err(why) = self.admit(&doing.identity).await {
+            let user = doing.identity.user.as_deref();
+            return Err(Box::new(outcome::trouble(why, true, user)));
+        }
+        self.announce(doing.play, doing.begins(), others).await;
+        Ok(())
+    }
+
     async fn run_scripts(
         &self,
         doing: &Doing<'_>,
@@ -274,7 +292,7 @@ impl HostRun {
         } else {
             Vec::new()
         };
-        self.announce(doing.play, doing.begins(), &others).await;
+        self.begin(doing, &others).await?;
         let mut reply = self
             .send(doing.task, &doing.identity, steps, others, answers)
             .await;

@@ -10,12 +10,16 @@ use rustix::process::{Pid, Signal};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::watch;
 
 /// The most that one read takes.
 const PIECE: usize = 32 * 1024;
+
+/// How long a process group that is asked to end has for it.
+const ENDS: Duration = Duration::from_secs(3);
 
 /// Runs commands on this machine with the rights of the runner.
 #[derive(Debug, Default)]
@@ -67,15 +71,15 @@ pub(crate) fn shell(command: &str) -> Command {
     shell
 }
 
-/// Starts a [`shell`]; its output ends when `closed` becomes true. Its process group is killed when the
-/// output is dropped before the end.
+/// Starts a [`shell`]; its output ends when `closed` becomes true. Its process group is ended then, or when the output is
+/// dropped before its end: it is asked to, and killed if it does not.
 pub(crate) fn spawn(mut shell: Command, closed: watch::Receiver<bool>) -> std::io::Result<Process> {
     let mut child = shell.spawn()?;
     let input = LocalInput(child.stdin.take());
     let output = LocalOutput {
         stdout: child.stdout.take(),
         stderr: child.stderr.take(),
-        child,
+        child: Some(child),
         exited: false,
         closed,
         lost: false,
@@ -103,7 +107,7 @@ impl Input for LocalInput {
 }
 
 struct LocalOutput {
-    child: Child,
+    child: Option<Child>,
     stdout: Option<ChildStdout>,
     stderr: Option<ChildStderr>,
     exited: bool,
@@ -121,7 +125,7 @@ impl Output for LocalOutput {
                 biased;
                 () = when_closed(&mut self.closed) => {
                     self.lost = true;
-                    self.kill();
+                    self.finish();
                 }
                 read = read(&mut self.stdout, &mut out), if self.stdout.is_some() => match read {
                     0 => self.stdout = None,
@@ -131,7 +135,7 @@ impl Output for LocalOutput {
                     0 => self.stderr = None,
                     count => return Some(Chunk::Stderr(err[..count].to_vec())),
                 },
-                status = self.child.wait(), if !self.exited => {
+                status = wait(&mut self.child), if !self.exited => {
                     self.exited = true;
                     return Some(Chunk::Exit(status.map_or(Exit::Code(-1), exit)));
                 }
@@ -150,20 +154,42 @@ impl Output for LocalOutput {
 }
 
 impl LocalOutput {
-    /// Kills the whole process group. Only while its leader is not reaped can nobody else have that number.
-    fn kill(&self) {
-        if !self.exited
-            && let Some(pid) = self.child.id()
-            && let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw)
-        {
-            let _ = rustix::process::kill_process_group(pid, Signal::KILL);
-        }
+    /// Ends the whole process group. A shell that has something to give back does so first.
+    fn finish(&mut self) {
+        let Some(mut child) = self.child.take().filter(|_| !self.exited) else {
+            return;
+        };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return signal(&child, Signal::KILL);
+        };
+        signal(&child, Signal::TERM);
+        runtime.spawn(async move {
+            if tokio::time::timeout(ENDS, child.wait()).await.is_err() {
+                signal(&child, Signal::KILL);
+            }
+        });
     }
 }
 
 impl Drop for LocalOutput {
     fn drop(&mut self) {
-        self.kill();
+        self.finish();
+    }
+}
+
+/// Sends a signal to the process group of a child. Only while its leader is not reaped can nobody else have that number.
+fn signal(child: &Child, signal: Signal) {
+    if let Some(pid) = child.id()
+        && let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw)
+    {
+        let _ = rustix::process::kill_process_group(pid, signal);
+    }
+}
+
+async fn wait(child: &mut Option<Child>) -> std::io::Result<ExitStatus> {
+    match child {
+        Some(child) => child.wait().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -217,7 +243,6 @@ fn signal_name(number: i32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     async fn finish(output: &mut dyn Output) -> (String, String, Option<Exit>) {
         let (mut out, mut err, mut exit) = (Vec::new(), Vec::new(), None);

@@ -3,7 +3,7 @@
 
 use crate::support::hostile::{self, Server};
 use crate::support::proxy::{Proxy, Rule};
-use crate::support::sshd::{Files, Sshd, current_user, program, skip};
+use crate::support::sshd::{Files, Sshd, current_user, locks, program, skip};
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, PrivateKey};
 use std::fs;
@@ -92,6 +92,7 @@ impl World {
         let files = Files {
             folder,
             sshd: program,
+            locks: locks(),
         };
         for name in ["host", "client"] {
             key(&files.path(name));
@@ -237,10 +238,13 @@ fn configuration(files: &Files, settings: &[String], homes: &[PathBuf]) -> Strin
     text += "ListenAddress 127.0.0.1\nPidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\n\
              PasswordAuthentication no\nKbdInteractiveAuthentication no\nLogLevel VERBOSE\nMaxStartups 1000\n";
     for (number, home) in homes.iter().enumerate() {
+        let locks = files.locks.path().join(number.to_string());
+        fs::create_dir(&locks).unwrap();
         text += &format!(
-            "Match Address {}\n    SetEnv HOME={}\n",
+            "Match Address {}\n    SetEnv HOME={} RUNNER_LOCK_DIR={}\n",
             source(number),
-            home.display()
+            home.display(),
+            locks.display()
         );
     }
     text

@@ -59,6 +59,16 @@ pub fn current_user() -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_string()
 }
 
+/// A folder that everyone may write to, as `/tmp`.
+pub fn locks() -> TempDir {
+    let locks = tempfile::Builder::new()
+        .prefix("runner-locks-")
+        .tempdir()
+        .unwrap();
+    fs::set_permissions(locks.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+    locks
+}
+
 /// A server's keys and settings.
 pub struct Files {
     /// The folder, gone at the end.
@@ -95,15 +105,10 @@ impl Files {
             fs::create_dir_all("/run/sshd").unwrap();
             fs::set_permissions("/run/sshd", fs::Permissions::from_mode(0o755)).unwrap();
         }
-        let locks = tempfile::Builder::new()
-            .prefix("runner-locks-")
-            .tempdir()
-            .unwrap();
-        fs::set_permissions(locks.path(), fs::Permissions::from_mode(0o1777)).unwrap();
         let files = Files {
             folder,
             sshd,
-            locks,
+            locks: locks(),
         };
         files.configure(extra);
         Some(files)
