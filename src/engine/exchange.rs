@@ -1,8 +1,8 @@
 //! What every exchange with a host goes by: whose rights it has, when it must end, and why it may not come to its end.
 
-use crate::redact::Redactor;
 use super::lock::Key;
 use crate::event::Holder;
+use crate::redact::Redactor;
 use crate::transport::{Chunk, Exit, Output};
 use std::time::Duration;
 use tokio::sync::watch;

@@ -183,6 +183,8 @@ pub async fn run(
     let started = Instant::now();
     let lock = run.options.lock.as_ref();
     let locks = Arc::new(Locks::new(lock.is_some()));
+    // Everyone on the host can read it.
+    let what = run.options.redactor.text(&run.name).into_owned();
     let context = Arc::new(Context {
         world: run.world,
         transport,
@@ -193,7 +195,7 @@ pub async fn run(
             leaving: watch::Sender::new(0),
             public: run.options.public,
             redactor: run.options.redactor.clone(),
-            lock: lock.map(|lock| Key::new(lock, &run.options.id, &run.name, &locks)),
+            lock: lock.map(|lock| Key::new(lock, &run.options.id, &what, &locks)),
         },
         locks,
         places: Semaphore::new(run.options.forks.clamp(1, Semaphore::MAX_PERMITS)),

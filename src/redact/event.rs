@@ -34,6 +34,10 @@ impl Redactor {
                 help.iter_mut().for_each(|line| self.string(line));
             }
             Event::Warning { message } => self.string(message),
+            Event::Locked { holder, .. } => {
+                let texts = [&mut holder.what, &mut holder.by, &mut holder.owner];
+                texts.into_iter().for_each(|text| self.string(text));
+            }
             Event::TurnFinished { task, result, .. } => {
                 self.task(task);
                 self.turn(result);
