@@ -228,7 +228,7 @@ pub struct TurnResult {
 }
 
 /// Who holds a host's lock, as the host tells it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     /// The run's name.
     pub run: String,

@@ -6,6 +6,7 @@ use super::{Answer, adhoc};
 use crate::diagnostic::{Problem, Source};
 use crate::document;
 use crate::engine;
+use crate::journal::Kind;
 use crate::playbook;
 use crate::run_id::RunId;
 use serde_json::json;
@@ -43,6 +44,7 @@ pub(super) fn run(options: Options, keeping: &Keeping) -> Answer {
     let nature = adhoc::Nature {
         shows: true,
         public: false,
+        kind: Kind::Task,
         lock: None,
     };
     let common = adhoc::AdhocOptions {
