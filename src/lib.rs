@@ -22,6 +22,7 @@
 //! - [`ui`] and [`report`]: fold events into what a person, a script or the shell's `$?` sees. [`exit`] has the codes.
 //!   [`timing`] says where the time went.
 //! - [`journal`]: the same events on disk, for `--resume`, `runner history` and `@failed`.
+//! - [`secret`] finds out the variables that nobody may see.
 //! - [`redact`] takes secrets out of whatever leaves the process.
 //! - [`demo`]: SSH hosts inside this process, to try things on.
 //!
@@ -42,6 +43,7 @@ pub mod playbook;
 pub mod redact;
 pub mod report;
 pub mod run_id;
+pub mod secret;
 pub mod shell;
 pub mod timing;
 pub mod transport;

@@ -1,10 +1,10 @@
 //! A task on a host with everything filled in: the same function serves the check before the run and the run itself.
 
 use crate::diagnostic::{Place, Problem, Problems, Source};
-use crate::document::{Data, Entry, Node};
+use crate::document::{Data, Entry, Node, Secret};
 use crate::modules::{Args, Kind, Local, Module, Spec};
 use crate::playbook::{Play, Task, no_list};
-use crate::vars::{Lookup, Scope, Trouble};
+use crate::vars::{Lookup, Scope, Trouble, World};
 use serde_json::Value;
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -313,6 +313,34 @@ pub fn check(play: &Play, scope: &Scope, tasks: &[&Task], problems: &mut Problem
         }
         pending.extend(task.produces());
     }
+}
+
+/// The secrets that a run may come to use, also where the check has not come to them.
+pub fn secrets(plays: &[(Play, Vec<String>)], world: &World) -> Vec<Secret> {
+    let mut words = world.words();
+    let mut tables = vec![&world.extra];
+    for (play, hosts) in plays {
+        tables.push(&play.vars);
+        let hosts = hosts.iter().filter_map(|name| world.hosts.get(name));
+        tables.extend(hosts.map(|host| &host.vars));
+        words.table(&play.env);
+        for task in play.tasks.iter().chain(&play.handlers) {
+            tables.push(&task.vars);
+            words.table(&task.env);
+            let conditions = [
+                &task.when,
+                &task.until,
+                &task.changed_when,
+                &task.failed_when,
+            ];
+            let parts = conditions.into_iter().chain([&task.name, &task.items]);
+            parts.flatten().for_each(|node| words.node(node));
+            if !task.verbatim {
+                words.node(&task.body);
+            }
+        }
+    }
+    words.secrets(&tables)
 }
 
 fn for_host(problem: Problem, scope: &Scope, place: &Place) -> Problem {

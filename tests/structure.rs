@@ -12,10 +12,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("run_id", &[]),
     ("shell", &[]),
     ("document", &["diagnostic"]),
-    ("inventory", &["diagnostic", "document", "exit", "vars"]),
+    (
+        "inventory",
+        &["diagnostic", "document", "exit", "secret", "vars"],
+    ),
     ("vars", &["diagnostic", "document", "shell"]),
     ("modules", &["diagnostic", "document", "shell"]),
-    ("playbook", &["diagnostic", "document", "modules", "vars"]),
+    (
+        "playbook",
+        &["diagnostic", "document", "modules", "secret", "vars"],
+    ),
     (
         "plan",
         &[

@@ -79,6 +79,7 @@ pub(super) fn run(
         rights: &options.rights,
         run: &options.run,
         selection: Selection::default(),
+        reveals: true,
     })?;
     run.options.public = nature.public;
     run.options.shows = nature.shows;

@@ -275,7 +275,9 @@ fn host_vars(inventory: &Inventory, host: &Host) -> Value {
     put("ansible_ssh_private_key_file", key);
     let transport = settings.transport.as_deref().filter(|name| *name != "ssh");
     put("ansible_connection", transport.map(Value::from));
-    for variable in inventory.variables(&host.name) {
+    let variables = inventory.variables(&host.name).into_iter();
+    // Its name instead of its value would be taken for the value.
+    for variable in variables.filter(|one| !matches!(one.value.data, Data::Secret(_))) {
         vars.insert(variable.name.into(), variable.value.to_value());
     }
     Value::Object(vars)
@@ -353,6 +355,7 @@ fn display(node: &Node) -> String {
             let entries: Vec<String> = table.iter().map(entry).collect();
             format!("{{ {} }}", entries.join(", "))
         }
+        Data::Secret(secret) => format!("[secret: {}]", secret.origin()),
         _ => node.to_value().to_string(),
     }
 }

@@ -4,6 +4,7 @@ mod adhoc;
 mod completions;
 mod connections;
 mod demo;
+mod editor;
 mod exec;
 mod front;
 mod history;
@@ -17,6 +18,7 @@ mod play;
 mod prepare;
 mod prompt;
 mod resume;
+mod secret;
 mod secrets;
 mod signals;
 mod task;
@@ -68,6 +70,8 @@ enum Command {
     Inventory(InventoryCommand),
     /// Check playbooks and inventory without connecting to anything
     Validate(validate::Options),
+    /// Make and change files of secrets, which are TOML encrypted with age
+    Secret(secret::Options),
     /// Play a small playbook on 26 throw-away hosts, twice
     Demo(demo::Options),
     /// Describe the modules
@@ -205,6 +209,7 @@ fn dispatch(command: Command, keeping: &Keeping) -> Answer {
         Command::Show(options) => history::show(&options),
         Command::Inventory(options) => show_inventory(&options),
         Command::Validate(options) => validate::run(&options),
+        Command::Secret(options) => secret::run(&options),
         Command::Demo(options) => demo::run(&options),
         Command::Modules(options) => modules::run(&options),
         Command::Completions(options) => completions::run(&options),

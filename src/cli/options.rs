@@ -4,9 +4,10 @@ use crate::diagnostic::{Problem, Problems, Source};
 use crate::document::{self, Data, Entry, Node, Table};
 use crate::engine::Lock;
 use crate::inventory::{ConnectionSettings, Inventory, Pattern};
+use crate::secret::{self, Store};
 use crate::ui;
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Which hosts there are.
@@ -109,9 +110,16 @@ pub(crate) struct RunOptions {
     /// How many hosts work at the same time
     #[arg(short, long, value_name = "COUNT", default_value_t = FORKS, value_parser = clap::value_parser!(u32).range(1..))]
     pub forks: u32,
-    /// Set a variable, `key=value`, or take a TOML file of them, `@file`; can be repeated
+    /// Set a variable, `key=value`, or take a TOML file of them, `@file`, also one that is encrypted with age; can be
+    /// repeated
     #[arg(short = 'e', long = "extra-vars", value_name = "KEY=VALUE|@FILE")]
     pub extra_vars: Vec<String>,
+    /// Ask for the value of a variable, and show it nowhere; can be repeated
+    #[arg(long, value_name = "NAME")]
+    pub ask_secret: Vec<String>,
+    /// Key to decrypt files with that are encrypted with age; can be repeated
+    #[arg(long, value_name = "FILE", env = "RUNNER_AGE_IDENTITY")]
+    pub age_identity: Vec<PathBuf>,
 }
 
 /// How many hosts work at the same time unless an option says otherwise.
@@ -125,17 +133,25 @@ impl RunOptions {
             diff: false,
             forks: FORKS,
             extra_vars: Vec::new(),
+            ask_secret: Vec::new(),
+            age_identity: Vec::new(),
         }
     }
 
     /// The variables of `-e`, the last of the same name first in rank.
-    pub fn extra(&self) -> Result<Table, Problems> {
+    pub fn extra(&self, store: &Store) -> Result<Table, Problems> {
         let mut problems = Problems::new();
         let mut table = Table::default();
         for text in &self.extra_vars {
-            match extra(text) {
+            match extra(text, store) {
                 Ok(more) => table = crate::playbook::over(&more, &table),
                 Err(found) => problems.extend(found),
+            }
+        }
+        for name in &self.ask_secret {
+            let place = Source::new("--ask-secret", name).place(0..name.len());
+            if let Some(entry) = problems.note(secret::prompt(name, &place)) {
+                table = crate::playbook::over(&std::iter::once(entry).collect(), &table);
             }
         }
         problems.or(table)
@@ -204,14 +220,20 @@ fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "a duration is a number with a unit, such as 30s or 5m".to_string())
 }
 
-fn extra(text: &str) -> Result<Table, Problems> {
+fn extra(text: &str, store: &Store) -> Result<Table, Problems> {
     if let Some(path) = text.strip_prefix('@') {
-        let content = std::fs::read_to_string(path).map_err(|error| {
+        let unread = |error: std::io::Error| {
             Problem::new(format!(
                 "cannot read the variables in {path}: {}",
                 crate::diagnostic::cause(&error)
             ))
-        })?;
+        };
+        let content = std::fs::read(path).map_err(unread)?;
+        if secret::sealed::is_sealed(&content) {
+            return store.file(Path::new(path));
+        }
+        let content = String::from_utf8(content)
+            .map_err(|_| unread(std::io::ErrorKind::InvalidData.into()))?;
         let node = document::parse(&Source::new(path, content))?;
         return Ok(node.table()?.clone());
     }

@@ -90,7 +90,9 @@ pub(super) fn perform(mut run: Run, manner: &Manner<'_>, entry: Entry) -> Answer
     };
     let transport = Arc::new(Routes {
         ssh,
-        local: LocalTransport,
+        local: LocalTransport {
+            without: secrets::environment(),
+        },
     });
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -96,6 +96,7 @@ pub(super) fn run(options: &Options, keeping: &Keeping) -> Answer {
             skip_tags: options.skip_tags.clone(),
             start_at: options.start_at_task.clone(),
         },
+        reveals: !options.list_hosts && !options.list_tasks,
     })?;
     if options.list_hosts || options.list_tasks {
         return print(&listing(&run, options.list_hosts, options.list_tasks));

@@ -1,14 +1,14 @@
 //! From a playbook and an inventory to a run: hosts chosen, everything checked that can be checked without a host.
 
 use super::options::{BecomeOptions, InventoryOptions, RunOptions};
-use super::{Refusal, journal};
+use super::{Refusal, journal, secrets};
 use crate::diagnostic::{Problem, Problems};
 use crate::engine::{Options, Past, Run, Selection};
 use crate::inventory::{Host, Inventory, Pattern, SelectError};
 use crate::plan;
 use crate::playbook::{Play, Playbook, Privilege, Task};
 use crate::run_id::RunId;
-use crate::vars::{HostVariables, PlayScope, Scope, World};
+use crate::vars::{HostVariables, PlayScope, Scope, Secrets, World};
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,6 +24,8 @@ pub(super) struct Request<'a> {
     pub rights: &'a BecomeOptions,
     pub run: &'a RunOptions,
     pub selection: Selection,
+    /// The values of secrets are of use; else their names stand for them.
+    pub reveals: bool,
 }
 
 /// Chooses the hosts and checks every task for each of them.
@@ -36,7 +38,8 @@ pub(super) fn prepare(request: Request<'_>) -> Result<Run, Refusal> {
             return Err(problems.into());
         }
     };
-    let extra = match request.run.extra() {
+    let store = secrets::store(request.run);
+    let extra = match request.run.extra(&store) {
         Ok(extra) => extra,
         Err(found) => {
             problems.extend(found);
@@ -57,11 +60,23 @@ pub(super) fn prepare(request: Request<'_>) -> Result<Run, Refusal> {
             Err(SelectError::Bad(found)) => problems.extend(found),
         }
     }
-    let world = Arc::new(world(&inventory, &plays, extra, request.run.check));
+    secrets::hide_extra(&extra, &inventory, &plays);
+    let mut world = world(&inventory, &plays, extra, request.run.check);
+    if request.reveals {
+        world = world.with_secrets(store.clone());
+    }
+    let world = Arc::new(world);
     check_selection(&plays, &request.selection, &mut problems);
     let plays = request.selection.apply(plays);
     for (play, hosts) in &plays {
         check(play, hosts, &world, &mut problems);
+    }
+    if request.reveals {
+        for secret in plan::secrets(&plays, &world) {
+            problems.note(store.find(&secret));
+        }
+        // From here on the terminal is the screen's.
+        store.close();
     }
     if !problems.is_empty() {
         problems.extend(missing);

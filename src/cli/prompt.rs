@@ -53,7 +53,7 @@ impl Passwords {
 }
 
 /// Asks for a secret. What is typed before the question stands there is not shown either.
-fn secret(question: &str) -> std::io::Result<String> {
+pub(super) fn secret(question: &str) -> std::io::Result<String> {
     let _silent = Silent::new();
     rpassword::prompt_password(question)
 }

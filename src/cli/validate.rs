@@ -63,6 +63,7 @@ fn one(path: &std::path::Path, options: &Options) -> Result<(), Refusal> {
         rights: &options.rights,
         run: &options.run,
         selection: Selection::default(),
+        reveals: false,
     })
     .map(drop)
 }

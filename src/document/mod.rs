@@ -1,8 +1,10 @@
 //! TOML with the place of every key and value, for reports that point at the line meant.
 
 mod read;
+mod secret;
 
 pub use read::{boolean, duration, integer, mode, parse_duration, text};
+pub use secret::{Origin, Secret};
 
 use crate::diagnostic::{Place, Problem, Problems, Source};
 use serde_json::Value;
@@ -34,6 +36,8 @@ pub enum Data {
     Array(Vec<Node>),
     /// Keys and values.
     Table(Table),
+    /// A text that nobody may see, and that is found out when it is needed.
+    Secret(Secret),
 }
 
 /// A table that keeps order, and the place of each key.
@@ -64,6 +68,7 @@ impl Node {
             Data::Null => "nothing",
             Data::Array(_) => "a list",
             Data::Table(_) => "a table",
+            Data::Secret(_) => "a secret",
         }
     }
 
@@ -142,7 +147,7 @@ impl Node {
         }
     }
 
-    /// The value without places.
+    /// The value without places; in place of a secret its name.
     pub fn to_value(&self) -> Value {
         match &self.data {
             Data::String(text) => Value::String(text.clone()),
@@ -157,6 +162,7 @@ impl Node {
                     .map(|entry| (entry.key.clone(), entry.value.to_value()))
                     .collect(),
             ),
+            Data::Secret(secret) => Value::String(secret.marker()),
         }
     }
 

@@ -5,6 +5,7 @@ use super::draft::{Draft, GroupDraft, HostDraft, Layer, Reference, check_name};
 use super::range::{expand, is_range};
 use crate::diagnostic::{Problem, Problems, Source};
 use crate::document::{self, Data, Entry, Node, Table};
+use crate::secret;
 use crate::vars::BUILTIN;
 use std::path::Path;
 
@@ -34,12 +35,24 @@ pub fn read(source: &Source, folder: &Path, draft: &mut Draft, problems: &mut Pr
     let Some(root) = reader.table(&root) else {
         return;
     };
-    let known = ["connection", "hosts", "groups"];
+    let known = ["connection", "secrets", "hosts", "groups"];
     root.refuse_unknown(&known, "an inventory", reader.problems);
     if let Some(table) = root.get("connection").and_then(|node| reader.table(node)) {
         let mut layer = Layer::default();
         reader.settings(table, &mut layer);
         draft.connection.merge(layer);
+    }
+    if let Some(entry) = root.entry("secrets") {
+        draft.add_group(GroupDraft {
+            name: "all".to_string(),
+            place: entry.key_place.clone(),
+            children: Vec::new(),
+            hosts: Vec::new(),
+            layer: Layer {
+                vars: secret::table(root, folder, reader.problems),
+                ..Layer::default()
+            },
+        });
     }
     if let Some(table) = root.get("hosts").and_then(|node| reader.table(node)) {
         for entry in table.iter() {
@@ -105,7 +118,8 @@ impl Reader<'_> {
         for part in table.iter() {
             match part.key.as_str() {
                 "groups" => groups = self.references(&part.value, "group", false),
-                "vars" => layer.vars = self.vars(&part.value),
+                "vars" => layer.vars.extend(self.vars(&part.value)),
+                "secrets" => layer.vars.extend(self.secrets(table)),
                 "connection" => {
                     if let Some(table) = self.table(&part.value) {
                         self.settings(table, &mut layer);
@@ -179,6 +193,7 @@ impl Reader<'_> {
             "connection",
             "groups",
             "vars",
+            "secrets",
         ];
         if SETTINGS.contains(&part.key.as_str()) {
             problem = problem.help(format!(
@@ -223,7 +238,8 @@ impl Reader<'_> {
             match part.key.as_str() {
                 "children" => group.children = self.references(&part.value, "group", true),
                 "hosts" => group.hosts = self.references(&part.value, "host", true),
-                "vars" => group.layer.vars = self.vars(&part.value),
+                "vars" => group.layer.vars.extend(self.vars(&part.value)),
+                "secrets" => group.layer.vars.extend(self.secrets(table)),
                 "connection" => {
                     if let Some(table) = self.table(&part.value) {
                         self.settings(table, &mut group.layer);
@@ -238,7 +254,10 @@ impl Reader<'_> {
                             "it stands in `connection`: `connection = {{ {key} = ... }}`"
                         ))
                     } else {
-                        problem.did_you_mean(key, ["children", "hosts", "vars", "connection"])
+                        problem.did_you_mean(
+                            key,
+                            ["children", "hosts", "vars", "secrets", "connection"],
+                        )
                     });
                 }
             }
@@ -284,6 +303,10 @@ impl Reader<'_> {
             }));
         }
         references
+    }
+
+    fn secrets(&mut self, owner: &Table) -> Vec<Entry> {
+        secret::table(owner, self.folder, self.problems)
     }
 
     fn vars(&mut self, node: &Node) -> Vec<Entry> {

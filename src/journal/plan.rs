@@ -350,6 +350,8 @@ impl Sum {
                 items.iter().fold(start, Sum::node)
             }
             Data::Table(table) => self.table(table),
+            // Where it comes from, since nothing of a secret is kept.
+            Data::Secret(secret) => self.text_of("x").text_of(&format!("{:?}", secret.origin())),
         }
     }
 

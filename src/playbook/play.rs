@@ -3,6 +3,7 @@
 use super::{Play, Portion, Privilege, Task, parse_task};
 use crate::diagnostic::{Problem, Problems};
 use crate::document::{Data, Node, Table};
+use crate::secret;
 use crate::vars;
 use std::path::Path;
 
@@ -10,6 +11,7 @@ const KEYS: &[&str] = &[
     "name",
     "hosts",
     "vars",
+    "secrets",
     "vars_files",
     "once",
     "serial",
@@ -52,7 +54,9 @@ pub fn parse_play(node: &Node, dir: &Path, problems: &mut Problems) -> Option<Pl
         hosts: text,
         place: hosts.place.clone(),
         dir: dir.to_path_buf(),
-        vars: sub_table(table, "vars", problems),
+        vars: (sub_table(table, "vars", problems).iter().cloned())
+            .chain(secret::table(table, dir, problems))
+            .collect(),
         once: flag(table, "once", problems).unwrap_or(false),
         serial: serial(table, problems),
         any_errors_fatal: flag(table, "any_errors_fatal", problems).unwrap_or(false),

@@ -23,19 +23,24 @@ const ENDS: Duration = Duration::from_secs(3);
 
 /// Runs commands on this machine with the rights of the runner.
 #[derive(Debug, Default)]
-pub struct LocalTransport;
+pub struct LocalTransport {
+    /// Environment variables of this process that its commands don't get.
+    pub without: Vec<String>,
+}
 
 #[async_trait]
 impl Transport for LocalTransport {
     async fn connect(&self, _: &Host) -> Result<Arc<dyn Connection>, ConnectError> {
         Ok(Arc::new(LocalConnection {
             closed: watch::Sender::new(false),
+            without: self.without.clone(),
         }))
     }
 }
 
 struct LocalConnection {
     closed: watch::Sender<bool>,
+    without: Vec<String>,
 }
 
 #[async_trait]
@@ -45,6 +50,9 @@ impl Connection for LocalConnection {
             return Err(StartError("the connection is closed".into()));
         }
         let mut shell = shell(command);
+        for name in &self.without {
+            shell.env_remove(name);
+        }
         if let Some(home) = std::env::home_dir().filter(|home| home.is_dir()) {
             // Where a login would begin.
             shell.current_dir(home);

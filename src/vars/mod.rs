@@ -5,14 +5,17 @@
 //! `-e`. The names that the runner itself provides can't be overridden.
 
 mod filters;
+mod foresee;
 mod names;
 mod render;
 mod template;
 
+pub use foresee::Words;
 pub use render::{Lookup, Trouble};
 pub use template::{expression_syntax, is_template, syntax};
 
-use crate::document::Table;
+use crate::diagnostic::Problem;
+use crate::document::{Secret, Table};
 use serde_json::{Map, Value};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
@@ -45,6 +48,16 @@ pub struct HostVariables {
     pub vars: Table,
 }
 
+/// Finds the values of secret variables, each once.
+pub trait Secrets: Send + Sync {
+    /// The value of a secret. May take its time.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none.
+    fn find(&self, secret: &Secret) -> Result<Value, Problem>;
+}
+
 /// What is the same for every host and task of a run.
 pub struct World {
     pub(crate) environment: minijinja::Environment<'static>,
@@ -54,6 +67,10 @@ pub struct World {
     /// Names that some task of the run registers or sets.
     pub(crate) produced: HashSet<String>,
     pub(crate) check: bool,
+    /// Without them a secret's name stands for its value.
+    pub(crate) secrets: Option<Arc<dyn Secrets>>,
+    /// The words of the template files that were rendered so far.
+    pub(crate) words: Mutex<Words>,
     folders: Vec<PathBuf>,
     facts: RwLock<HashMap<String, Arc<Map<String, Value>>>>,
     /// The files of this machine that tasks were filled in with.
@@ -82,8 +99,18 @@ impl World {
             extra,
             produced,
             check,
+            secrets: None,
+            words: Mutex::default(),
             facts: RwLock::default(),
             files: Mutex::default(),
+        }
+    }
+
+    /// The same with the values of secrets.
+    pub fn with_secrets(self, secrets: Arc<dyn Secrets>) -> Self {
+        Self {
+            secrets: Some(secrets),
+            ..self
         }
     }
 

@@ -88,6 +88,13 @@ impl Lookup {
                     .collect::<Result<_, _>>()?,
             ),
             Data::Table(table) => Data::Table(self.render_table(table)?),
+            Data::Secret(secret) => {
+                let value = match &self.0.scope.world.secrets {
+                    Some(secrets) => secrets.find(secret)?,
+                    None => node.to_value(),
+                };
+                return Ok(Node::from_value(&value, &node.place));
+            }
             plain => plain.clone(),
         };
         Ok(Node {
@@ -122,6 +129,7 @@ impl Lookup {
     /// Renders a template file.
     pub fn file(&self, source: &Source) -> Result<String, Trouble> {
         let place = source.place(0..source.text().len());
+        self.0.scope.world.read(source.text());
         let environment = &self.0.scope.world.environment;
         let rendered = template::moderate(source.text()).and_then(|()| {
             environment.render_named_str(source.name(), source.text(), self.context())

@@ -1,0 +1,373 @@
+//! A secret from each source goes every way that one can take, and appears nowhere that it should not.
+
+use crate::site::Site;
+use crate::support::shell::toml;
+use crate::terminal::{encrypted, identity, on_terminal};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use std::path::{Path, PathBuf};
+
+/// One secret, with the signs that encodings care for.
+struct Canary {
+    name: &'static str,
+    value: String,
+}
+
+impl Canary {
+    fn new(name: &'static str) -> Self {
+        let id = std::process::id();
+        Self {
+            name,
+            value: format!("c4n'ary-{name}/{id} \"%2x\\n+ü"),
+        }
+    }
+
+    /// The ways in which it could be read, found without the program's own eyes.
+    fn forms(&self) -> Vec<Vec<u8>> {
+        let value = &self.value;
+        let json = serde_json::to_string(value).unwrap();
+        let mut forms: Vec<Vec<u8>> = vec![
+            value.clone().into(),
+            json.trim_matches('"').into(),
+            value.replace('\'', r"'\''").into(),
+            format!("{value:?}").trim_matches('"').into(),
+            value
+                .bytes()
+                .map(|byte| format!("{byte:02x}"))
+                .collect::<String>()
+                .into(),
+            value
+                .bytes()
+                .map(|byte| format!("%{byte:02X}"))
+                .collect::<String>()
+                .into(),
+            url(value, "%20").into(),
+            url(value, "+").into(),
+        ];
+        let list: Vec<String> = value.bytes().map(|byte| byte.to_string()).collect();
+        forms.push(list.join(", ").into());
+        for before in ["", "x", "xy"] {
+            // What does not depend on what stands around it.
+            let [one, other] = ["~~~", "   "]
+                .map(|after| STANDARD_NO_PAD.encode(format!("{before}{value}{after}")));
+            let same = one.bytes().zip(other.bytes()).take_while(|(a, b)| a == b);
+            let same: Vec<u8> = same.map(|(a, _)| a).collect();
+            forms.push(same[(before.len() * 8).div_ceil(6)..].to_vec());
+        }
+        forms
+    }
+
+    #[track_caller]
+    fn absent(&self, place: &str, text: &[u8]) {
+        for form in self.forms() {
+            assert!(
+                memchr::memmem::find(text, &form).is_none(),
+                "{} is in {place} as {}:\n{}",
+                self.name,
+                String::from_utf8_lossy(&form),
+                String::from_utf8_lossy(text)
+            );
+        }
+    }
+}
+
+fn url(text: &str, blank: &str) -> String {
+    let each = text.bytes().map(|byte| match byte {
+        b' ' => blank.to_string(),
+        byte if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) => {
+            char::from(byte).to_string()
+        }
+        byte => format!("%{byte:02X}"),
+    });
+    each.collect()
+}
+
+/// All four sources.
+struct Nest {
+    site: Site,
+    /// The folder that tasks work in.
+    host: tempfile::TempDir,
+    env: Canary,
+    command: Canary,
+    prompt: Canary,
+    file: Canary,
+}
+
+impl Nest {
+    fn new(tasks: &[String]) -> Option<Self> {
+        let host = tempfile::tempdir().unwrap();
+        let [env, command, prompt, file] =
+            ["by_env", "by_command", "by_prompt", "by_file"].map(Canary::new);
+        let tasks: Vec<&str> = tasks.iter().map(String::as_str).collect();
+        let playbook = crate::bench::play(&tasks)
+            .replace("HOST", host.path().to_str().unwrap())
+            .replacen(
+                "hosts = \"all\"\n",
+                "hosts = \"all\"\nsecrets.by_env = { env = \"CANARY\" }\nsecrets.by_prompt = { prompt = \"The prompted\" }\n",
+                1,
+            );
+        let mut site = Site::here(&playbook)?;
+        let root = site.bench.root().to_path_buf();
+        let inventory = std::fs::read_to_string(root.join("inventory/hosts.toml")).unwrap();
+        let key = identity(&root.join(".config/runner/age.txt"));
+        let sealed = encrypted(&format!("db.password = {}\n", toml(&file.value)), &key);
+        site.bench = site
+            .bench
+            .file(
+                "inventory/hosts.toml",
+                format!(
+                    "{inventory}two = {{ connection = {{ transport = \"local\" }} }}\n[secrets]\n\
+                     by_command = {{ command = [\"cat\", \"the-secret\"] }}\n\
+                     by_file = {{ file = \"../secrets.toml.age\", key = \"db.password\" }}\n"
+                ),
+            )
+            .file("the-secret", format!("{}\n", command.value))
+            .file("secrets.toml.age", sealed)
+            .file(
+                "templates/all.j2",
+                "{{ by_env }}\n{{ by_command }}\n{{ by_prompt }}\n{{ by_file }}\n",
+            )
+            .file("tmp/.keep", "");
+        Some(Self {
+            site,
+            host,
+            env,
+            command,
+            prompt,
+            file,
+        })
+    }
+
+    fn canaries(&self) -> [&Canary; 4] {
+        [&self.env, &self.command, &self.prompt, &self.file]
+    }
+
+    /// Plays on a terminal; what it showed, and the exit code.
+    fn play(&self, options: &[&str]) -> Option<(String, i32)> {
+        let mut command = self
+            .site
+            .command(&[&["--color", "never"], options].concat());
+        command
+            .env("CANARY", &self.env.value)
+            .env("TMPDIR", self.site.bench.path("tmp"))
+            .env("RUNNER_LOG", "trace");
+        let shown = on_terminal(&command, &[("The prompted: ", &self.prompt.value)])?;
+        Some((shown.text, shown.code))
+    }
+
+    /// Nothing in the folder that the program runs in has a secret, but where the test has put it.
+    #[track_caller]
+    fn nothing_is_left(&self) {
+        for path in files(self.site.bench.root()) {
+            if path.file_name().is_some_and(|name| name != "the-secret") {
+                let content = std::fs::read(&path).unwrap();
+                for canary in self.canaries() {
+                    canary.absent(&path.display().to_string(), &content);
+                }
+            }
+        }
+        assert_eq!(
+            files(&self.site.bench.path("tmp")).len(),
+            1,
+            "a temporary file is left"
+        );
+        for path in files(self.host.path()) {
+            assert!(!path.to_string_lossy().contains(".runner-"), "{path:?}");
+        }
+    }
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all.extend(files(&path));
+        } else if path.is_file() {
+            all.push(path);
+        }
+    }
+    all
+}
+
+const NAMES: [&str; 4] = ["by_env", "by_command", "by_prompt", "by_file"];
+
+/// Tasks that print a secret in every way.
+fn loud(name: &str) -> Vec<String> {
+    let secret = format!("{{{{ {name} }}}}");
+    let say = |script: &str, more: &str| {
+        format!(
+            "name = \"{name}\"\nshell = {{ cmd = '''{script}''' }}\nenv = {{ S = \"{secret}\" }}\nignore_errors = true\n{more}"
+        )
+    };
+    let mut tasks = vec![
+        say(
+            "printf '%s\\n' \"$S\"; printf '%s\\n' \"$S\" >&2; exit 3",
+            "",
+        ),
+        say(
+            "for p in '' x xy; do printf '%s%s~~~' \"$p\" \"$S\" | base64 -w0; echo; printf '%s%s' \"$p\" \"$S\" | base64 -w 16; done",
+            "register = \"coded\"\n",
+        ),
+        // In two writes, each of which is sent on its way alone.
+        say(
+            "a=${S%????????}; printf %s \"$a\"; sleep 0.3; printf '%s\\n' \"${S#\"$a\"}\"; sleep 0.3; echo",
+            "",
+        ),
+        say("exit 1", "failed_when = \"'x' in '' or result.rc == 1\"\n"),
+    ];
+    tasks.push(format!(
+        "name = \"shown {secret}\"\ndebug = {{ msg = '''{secret} {{{{ {name} | b64encode }}}} {{{{ {name} | urlencode }}}} {{{{ {name} | quote }}}} {{{{ {name} | to_json }}}} {{{{ ('xy' ~ {name}) | b64encode }}}}''' }}"
+    ));
+    tasks.push(format!(
+        "name = \"file\"\nfile = {{ path = \"HOST/{name}\", content = \"<{secret}>\", mode = \"0600\" }}"
+    ));
+    tasks.push(format!(
+        "name = \"argument\"\ncommand = [\"echo\", \"{secret}\"]\nloop = [\"{secret}\"]\nregister = \"said\""
+    ));
+    tasks.push(format!(
+        "name = \"stdin\"\ncommand = {{ argv = [\"cat\"], stdin = \"{secret}\" }}"
+    ));
+    tasks.push(format!(
+        "name = \"wrong\"\nassert = {{ that = [\"{name} == ''\"], msg = \"it is {secret}\" }}\nignore_errors = true"
+    ));
+    let late = "name = \"late\"\nfile = { path = \"{{ said.results[0].stdout }}\", content = \"\" }\nignore_errors = true";
+    tasks.push(late.to_string());
+    tasks
+}
+
+fn all_tasks() -> Vec<String> {
+    let mut tasks: Vec<String> = NAMES.iter().flat_map(|name| loud(name)).collect();
+    tasks.push("name = \"template\"\ntemplate = { src = \"all.j2\", dest = \"HOST/all\", mode = \"0600\" }".to_string());
+    tasks
+}
+
+#[test]
+fn no_secret_is_shown_or_kept() {
+    let Some(nest) = Nest::new(&all_tasks()) else {
+        return;
+    };
+    for options in [
+        &["--output", "plain", "--check", "--diff", "-vv"][..],
+        &[
+            "--output", "plain", "--diff", "-vv", "--log", "log.txt", "--timing",
+        ],
+        &["--output", "json", "-vv", "--diff", "--log", "log.json"],
+        &["-v"],
+    ] {
+        let Some((shown, code)) = nest.play(options) else {
+            return;
+        };
+        assert_eq!(code, 0, "{options:?}: {shown}");
+        for canary in nest.canaries() {
+            canary.absent("what is shown", shown.as_bytes());
+            if !options.contains(&"-v") {
+                let marker = format!("[secret {}]", canary.name);
+                assert!(shown.contains(&marker), "{marker} in {shown}");
+            }
+        }
+        nest.nothing_is_left();
+    }
+    // They have arrived.
+    let all = std::fs::read_to_string(nest.host.path().join("all")).unwrap();
+    let wanted: String = nest
+        .canaries()
+        .iter()
+        .map(|canary| format!("{}\n", canary.value))
+        .collect();
+    assert_eq!(all, wanted);
+    for canary in nest.canaries() {
+        let file = std::fs::read_to_string(nest.host.path().join(canary.name)).unwrap();
+        assert_eq!(file, format!("<{}>", canary.value));
+    }
+    let log = std::fs::read_to_string(nest.site.bench.path("log.txt")).unwrap();
+    assert!(log.contains("TRACE"), "the log has no traces");
+}
+
+#[test]
+fn no_secret_is_in_a_report_of_mistakes() {
+    let tasks = all_tasks();
+    let Some(mut nest) = Nest::new(&tasks) else {
+        return;
+    };
+    nest.site.bench = nest.site.bench.file(
+        "templates/all.j2",
+        "{{ by_env }} {{ by_command }} {{ by_prompt }} {{ by_file }}\n{{ by_envv ~ by_file }}\n",
+    );
+    let Some((shown, code)) = nest.play(&[]) else {
+        return;
+    };
+    assert_eq!(code, 5, "{shown}");
+    assert!(shown.contains("`by_envv` is undefined"), "{shown}");
+    for canary in nest.canaries() {
+        canary.absent("what is shown", shown.as_bytes());
+    }
+    nest.nothing_is_left();
+}
+
+#[test]
+fn no_secret_is_in_the_list_of_processes() {
+    let wait = "name = \"wait\"\nshell = { cmd = \"cat >/dev/null; touch HOST/here-{{ inventory_hostname }}; until [ -e HOST/go ]; do sleep 0.05; done\", stdin = \"{{ by_env }}{{ by_command }}{{ by_prompt }}{{ by_file }}\" }";
+    let file = "name = \"file\"\nfile = { path = \"HOST/{{ inventory_hostname }}\", content = \"{{ by_env }}{{ by_command }}{{ by_prompt }}{{ by_file }}\" }";
+    let template = "name = \"template\"\ntemplate = { src = \"all.j2\", dest = \"HOST/all-{{ inventory_hostname }}\" }";
+    let Some(nest) = Nest::new(&[file.into(), template.into(), wait.into()]) else {
+        return;
+    };
+    let host = nest.host.path().to_path_buf();
+    let over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let looking = scope.spawn(|| {
+            let mut seen = Vec::new();
+            loop {
+                let there = ["one", "two"]
+                    .iter()
+                    .all(|name| host.join(format!("here-{name}")).exists());
+                seen.extend(processes(&nest));
+                if there || over.load(std::sync::atomic::Ordering::SeqCst) {
+                    break;
+                }
+                std::thread::yield_now();
+            }
+            std::fs::write(host.join("go"), "").unwrap();
+            seen
+        });
+        let played = nest.play(&[]);
+        over.store(true, std::sync::atomic::Ordering::SeqCst);
+        let seen = looking.join().unwrap();
+        let Some((shown, code)) = played else { return };
+        assert_eq!(code, 0, "{shown}");
+        assert_eq!(seen, Vec::<String>::new());
+    });
+    assert!(host.join("here-one").exists() && host.join("here-two").exists());
+}
+
+/// Where in the list of processes a secret stands; the one in the environment of the program itself was given to it.
+fn processes(nest: &Nest) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let path = entry.path();
+        let Ok(line) = std::fs::read(path.join("cmdline")) else {
+            continue;
+        };
+        let ours = ["script", "/runner", "runner:"].iter().any(|name| {
+            let line = String::from_utf8_lossy(&line);
+            line.split('\0').next().unwrap_or("").contains(name)
+                || line.starts_with("sh\0-c\0") && line.contains("/runner")
+        });
+        let environ = std::fs::read(path.join("environ")).unwrap_or_default();
+        for canary in nest.canaries() {
+            for form in canary.forms() {
+                let holds = |text: &[u8]| memchr::memmem::find(text, &form).is_some();
+                if holds(&line) || holds(&environ) && !(ours && canary.name == "by_env") {
+                    found.push(format!(
+                        "{}: {} with {}",
+                        canary.name,
+                        String::from_utf8_lossy(&line),
+                        String::from_utf8_lossy(&environ)
+                    ));
+                }
+            }
+        }
+    }
+    found
+}
