@@ -40,8 +40,8 @@ use lock::{Key, Locks};
 pub use lock::{Lock, removal};
 use outcome::Early;
 pub use past::{Before, Past};
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc, watch};
 
@@ -151,6 +151,8 @@ struct Context {
     /// The files that are being sent.
     sources: transfer::Sources,
     locks: Arc<Locks>,
+    /// What the operator was warned of.
+    warned: Mutex<HashSet<String>>,
 }
 
 impl Context {
@@ -158,6 +160,14 @@ impl Context {
         // A screen that is gone must not end the run.
         let moment = self.options.redactor.moment(event.into());
         self.events.send(moment).ok();
+    }
+
+    /// Tells the operator once.
+    fn warn(&self, message: String) {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.insert(message.clone()) {
+            self.send(Event::Warning { message });
+        }
     }
 
     fn stopping(&self) -> bool {
@@ -202,6 +212,7 @@ pub async fn run(
         options: run.options,
         past: run.past,
         sources: transfer::Sources::default(),
+        warned: Mutex::default(),
     });
     let plays = run.plays;
     let names: Vec<String> = run.hosts.iter().map(|host| host.name.clone()).collect();

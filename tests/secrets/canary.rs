@@ -1,11 +1,15 @@
 //! A secret from each source goes every way that one can take, and appears nowhere that it should not.
 
-use crate::site::Site;
+use crate::site::{Site, User};
 use crate::support::shell::toml;
+use crate::support::sshd;
 use crate::terminal::{encrypted, identity, on_terminal};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// One secret, with the signs that encodings care for.
 struct Canary {
@@ -370,4 +374,102 @@ fn processes(nest: &Nest) -> Vec<String> {
         }
     }
     found
+}
+
+/// What the operator types is a secret, too.
+#[test]
+fn no_password_and_no_passphrase_is_shown() {
+    let Some(user) = User::new("s", Path::new("/bin/sh")) else {
+        return;
+    };
+    let (Some(_), Some(chpasswd)) = (sshd::program("sudo"), sshd::program("chpasswd")) else {
+        return sshd::skip("sudo is not installed");
+    };
+    let [password, passphrase] = ["pass-w0rd", "pass-phr4se"].map(|name| Canary {
+        name,
+        value: format!("c4n'ary {name} {}", std::process::id()),
+    });
+    pipe(
+        &mut Command::new(chpasswd),
+        &format!("{}:{}\n", user.name, password.value),
+    );
+    let rule = Path::new("/etc/sudoers.d").join(&user.name);
+    std::fs::write(&rule, format!("{} ALL=(ALL) ALL\n", user.name)).unwrap();
+    std::fs::set_permissions(&rule, std::fs::Permissions::from_mode(0o440)).unwrap();
+    let say = |canary: &Canary| {
+        let text = toml(&format!("{}\n", canary.value));
+        format!("shell = {{ cmd = \"cat; id -un\", stdin = {text} }}")
+    };
+    let playbook = crate::bench::play(&[&say(&password), &say(&passphrase)]);
+    let site = Site::new(&user.name, &playbook.replacen("\n", "\nbecome = true\n", 1));
+    let Some(site) = site else { return };
+    let key = site.sshd.files.client_key();
+    let changed = Command::new("ssh-keygen")
+        .args(["-q", "-p", "-P", "", "-N", &passphrase.value, "-f"])
+        .arg(&key)
+        .stdout(Stdio::null())
+        .status();
+    assert!(changed.unwrap().success());
+    let mut command = site.command(&["-K", "--output", "json", "--log", "log"]);
+    command.env("RUNNER_LOG", "trace");
+    let answers = [
+        ("sudo password: ", password.value.as_str()),
+        ("Passphrase for ", &passphrase.value),
+    ];
+    let shown = on_terminal(&command, &answers);
+    let _ = std::fs::remove_file(rule);
+    let Some(shown) = shown else { return };
+    assert_eq!(shown.code, 0, "{}", shown.text);
+    assert!(
+        shown.text.contains("[secret sudo password]"),
+        "{}",
+        shown.text
+    );
+    assert!(
+        shown.text.contains("[secret passphrase of "),
+        "{}",
+        shown.text
+    );
+    assert!(shown.text.contains("root"), "{}", shown.text);
+    for canary in [&password, &passphrase] {
+        canary.absent("what is shown", shown.text.as_bytes());
+        for path in files(site.bench.root()) {
+            if path.file_name().is_some_and(|name| name != "play.toml") {
+                canary.absent(&path.display().to_string(), &std::fs::read(&path).unwrap());
+            }
+        }
+    }
+}
+
+fn pipe(command: &mut Command, text: &str) {
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(text.as_bytes()).unwrap();
+    drop(input);
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn an_argument_is_warned_of_once() {
+    let tasks = [
+        "command = [\"true\", \"{{ by_env }}\"]\nloop = [1, 2]",
+        "command = { argv = [\"cat\"], stdin = \"{{ by_env }}\" }",
+    ];
+    let Some(nest) = Nest::new(&tasks.map(String::from)) else {
+        return;
+    };
+    let ran = nest
+        .site
+        .command(&[])
+        .env("CANARY", &nest.env.value)
+        .output()
+        .unwrap();
+    let err = String::from_utf8(ran.stderr).unwrap();
+    let out = String::from_utf8(ran.stdout).unwrap();
+    let warning = "play.toml:7:1: the command has a secret in it, which the host's list of processes shows: hand it over with `env` or `stdin`";
+    assert_eq!(
+        format!("{out}{err}").matches(warning).count(),
+        1,
+        "{out}{err}"
+    );
 }
