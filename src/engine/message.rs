@@ -48,7 +48,7 @@ for rn_x in $rn_all; do rn_p=${rn_x%%/*}; rn_x=${rn_x#*:};
 case $rn_keep$rn_seen in *" $rn_p "*) continue ;; esac;
 case " $$$rn_seen" in *" ${rn_x%%:*} "*) rn_x=:$rn_sid ;; esac;
 case $rn_x in *":$rn_sid"|*":$rn_group:"*) rn_seen="$rn_seen$rn_p " ;; esac; done; done; };
-rn_left() { for rn_p in $rn_seen; do case $rn_all in *" $rn_p/"*) return 0 ;; esac; done; return 1; };
+rn_left() { for rn_p in $rn_seen; do rn_fields /proc/$rn_p/stat; case $rn_x in ""|Z*|X*) ;; *) return 0 ;; esac; done; return 1; };
 read -r rn_me rn_x </proc/self/stat; rn_fields /proc/self/stat; set -- $rn_x; rn_group=$3 rn_sid=$4;
 [ "$rn_sid" = $$ ] || rn_sid=none;
 rn_seen=" " rn_keep=" $rn_me "; rn_p=$$;
@@ -56,8 +56,8 @@ until [ "${rn_p:-0}" -le 1 ]; do rn_keep="$rn_keep$rn_p "; rn_fields /proc/$rn_p
 rn_tree; kill -TERM 0;
 for rn_p in $rn_seen; do rn_x=${rn_all#*" $rn_p/"}; rn_x=${rn_x%% *}; rn_x=${rn_x%:*};
 [ "${rn_x##*:}" = "$rn_group" ] || kill -TERM $rn_p; done;
-rn_n=0; rn_tree; while rn_left && [ $rn_n -lt 20 ]; do rn_n=$((rn_n + 1)) rn_x=0.1;
-if [ $rn_n -gt 8 ]; then kill -KILL $rn_seen; elif [ $rn_n -gt 5 ]; then rn_x=0.5; fi; sleep $rn_x || sleep 1; rn_tree; done;"#;
+rn_n=0 rn_d=0.1; rn_tree; while { rn_left || { rn_tree; rn_left; }; } && [ $rn_n -lt 16 ]; do rn_n=$((rn_n + 1));
+if [ $rn_n -gt 8 ]; then rn_d=0.1; rn_tree; kill -KILL $rn_seen; elif [ $rn_n -gt 5 ]; then rn_d=0.5; fi; sleep $rn_d || sleep 1; done;"#;
 
 /// A random word that marks the ends of steps.
 pub fn nonce() -> String {

@@ -359,6 +359,13 @@ pub(super) fn trouble(trouble: Trouble, asking: bool, become_user: Option<&str>)
                 .push("--no-lock goes without, also where another run is at work".to_string());
             full
         }
+        Trouble::ShellEnded(Exit::Code(code @ 129..=165)) => Full::new(
+            Status::Failed,
+            format!(
+                "the shell was killed by signal {} before the task was done",
+                code - 128
+            ),
+        ),
         Trouble::ShellEnded(Exit::Code(code)) => Full::new(
             Status::Failed,
             format!("the shell ended with exit code {code} before the task was done"),

@@ -10,6 +10,7 @@
     reason = "a test that can't go on says so"
 )]
 
+mod commands;
 #[allow(dead_code, reason = "cases come and go")]
 mod harness;
 mod servers;
