@@ -96,7 +96,9 @@ impl HostRun {
                 };
                 transfer::upload(&way, &upload, &mut tell).await
             }
-            Action::Fetch { from, to } => transfer::fetch(&way, from, to, &mut tell).await,
+            Action::Fetch { from, to, sum } => {
+                transfer::fetch(&way, from, to, sum, &mut tell).await
+            }
             Action::Run(_) | Action::Pause(_) => Ok(()),
         };
         let traffic = self.meter.since(&mark);

@@ -305,6 +305,20 @@ pub(super) fn bad_code(done: Done) -> Full {
     Full::new(Status::Failed, message).said(Some(done))
 }
 
+/// A module's own action that failed: what it complains about is the cause.
+pub(super) fn bad_action(mut done: Done) -> Full {
+    let said = String::from_utf8_lossy(&done.stderr);
+    let lines = said.lines().filter(|line| !line.trim().is_empty());
+    let Some(cause) = lines.clone().next_back() else {
+        return bad_code(done);
+    };
+    let cause = cause.trim().to_string();
+    if lines.count() == 1 {
+        done.stderr.clear();
+    }
+    Full::new(Status::Failed, cause).said(Some(done))
+}
+
 /// An exchange that did not come to its end. `asking`: it only asked, and changed nothing.
 pub(super) fn trouble(trouble: Trouble, asking: bool, become_user: Option<&str>) -> Full {
     match trouble {

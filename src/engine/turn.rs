@@ -242,6 +242,7 @@ impl HostRun {
         if let Some(bad) = done.pop_if(|done| done.code != 0) {
             return Ok(match doing.module.refusal(&bad) {
                 Some(failure) => outcome::failure(failure).said(Some(bad)),
+                None if doing.module.command().is_none() => outcome::bad_action(bad),
                 None => outcome::bad_code(bad),
             });
         }

@@ -5,14 +5,15 @@ use super::files::{answered, local, path};
 use super::{Action, Arg, Args, Changes, Done, Failure, Found, Kind, Module, Script, Spec};
 use crate::diagnostic::Problem;
 use serde_json::{Map, Value};
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
 /// A file of the host, copied to this machine.
 pub static SPEC: Spec = Spec {
     name: "fetch",
     summary: "A file of the host, copied to this machine",
     about: "Copies `src` of the host to `dest` here when the SHA-256 differs. Missing directories are made here. Several hosts \
-            need several names: put `{{ inventory_hostname }}` into `dest`.\n\n\
+            need several names: put `{{ inventory_hostname }}` into `dest`. A file that changes while it is fetched is an error, \
+            and a `dest` with `..` behind a folder is refused (exit code 9).\n\n\
             Registers `dest` and `checksum`.",
     args: &[
         Arg {
@@ -70,6 +71,18 @@ fn build(args: &Args) -> Result<Box<dyn Module>, Problem> {
         true => PathBuf::from(format!("{dest}{name}")),
         false => PathBuf::from(dest),
     };
+    if leads_out(&dest) {
+        let shown = dest.display();
+        return Err(args
+            .problem(
+                "dest",
+                format!(
+                    "refusing to write `{shown}`: it leads out of the folder that it begins with"
+                ),
+            )
+            .help("write the path that is meant; a name that came from a host can have `..` in it")
+            .guard());
+    }
     if dest.is_dir() {
         return Err(args
             .problem("dest", format!("{} is a directory", dest.display()))
@@ -91,6 +104,13 @@ fn build(args: &Args) -> Result<Box<dyn Module>, Problem> {
     }))
 }
 
+/// Whether a path goes up again where it has gone down.
+fn leads_out(path: &Path) -> bool {
+    let up = |part: &Component| *part == Component::ParentDir;
+    let mut rest = path.components().skip_while(up);
+    rest.any(|part| up(&part))
+}
+
 impl Module for Fetch {
     fn probe(&self) -> Option<Script> {
         Some(Script::new(format!(
@@ -103,13 +123,14 @@ impl Module for Fetch {
         answered(found, &self.path)?;
         let mut rest = found.stdout.as_slice();
         let status = state::state(&mut rest)?.status(&self.path)?;
+        let sum = checksum(rest);
         let because = match status.map(|status| status.kind) {
             None if self.fail_on_missing => {
                 return Err(Failure::new(format!("{} does not exist", self.path))
                     .help("`fail_on_missing = false` lets the host have none"));
             }
             None => return Ok(Changes::none()),
-            Some(FileKind::File) if self.present == checksum(rest) => return Ok(Changes::none()),
+            Some(FileKind::File) if self.present == sum => return Ok(Changes::none()),
             Some(FileKind::File) if self.present.is_some() => "content differs",
             Some(FileKind::File) => "new file",
             Some(kind) => {
@@ -124,6 +145,7 @@ impl Module for Fetch {
             actions: vec![Action::Fetch {
                 from: self.path.clone(),
                 to: self.dest.clone(),
+                sum: sum.unwrap_or_default(),
             }],
             because: because.into(),
             ..Changes::default()

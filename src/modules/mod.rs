@@ -208,6 +208,8 @@ pub enum Action {
         from: String,
         /// The file here; missing folders are made.
         to: PathBuf,
+        /// The SHA-256 of the file on the host, in hex: another content is an error.
+        sum: String,
     },
     /// Wait, on this machine.
     Pause(Duration),

@@ -13,6 +13,7 @@
 mod commands;
 #[allow(dead_code, reason = "cases come and go")]
 mod harness;
+mod output;
 mod servers;
 #[path = "../support/mod.rs"]
 mod support;

@@ -133,7 +133,7 @@ impl Shell {
                 std::io::copy(&mut std::fs::File::open(from).unwrap(), &mut file).unwrap();
                 Done::default()
             }
-            Action::Fetch { from, to } => {
+            Action::Fetch { from, to, .. } => {
                 std::fs::create_dir_all(to.parent().unwrap()).unwrap();
                 std::fs::copy(from, to).unwrap();
                 Done::default()

@@ -3,16 +3,19 @@
 use super::super::exchange::Trouble;
 use super::{Error, Progress, Way, complain, last_line};
 use crate::event::Transfer;
+use crate::modules::files::path::hex;
 use crate::shell::quote;
 use crate::transport::{Chunk, Exit};
+use sha2::{Digest, Sha256};
 use std::path::Path;
 use tokio::io::AsyncWriteExt;
 
-/// Fetches a file of the host: written beside its place first, then moved there.
+/// Fetches a file of the host, whose SHA-256 is known: written beside its place first, then moved there.
 pub(in super::super) async fn fetch(
     way: &Way<'_>,
     from: &str,
     to: &Path,
+    sum: &str,
     tell: &mut (dyn FnMut(Transfer) + Send),
 ) -> Result<(), Error> {
     let local = |error: std::io::Error| {
@@ -30,7 +33,7 @@ pub(in super::super) async fn fetch(
     let mut process = way.open(&script).await?;
     process.input.end().await.ok();
     let mut progress = Progress::new(tell, 0, None);
-    let mut got = 0;
+    let (mut got, mut hash) = (0, Sha256::new());
     let (mut exit, mut complaint) = (None, Vec::new());
     loop {
         let chunk = tokio::select! {
@@ -43,6 +46,7 @@ pub(in super::super) async fn fetch(
         match chunk {
             Chunk::Stdout(bytes) => {
                 file.write_all(&bytes).await.map_err(local)?;
+                hash.update(&bytes);
                 got += bytes.len() as u64;
                 progress.at(got, false);
             }
@@ -63,6 +67,11 @@ pub(in super::super) async fn fetch(
                 last_line(&complaint)
             )));
         }
+    }
+    if hex(&hash.finalize()) != sum {
+        return Err(Error::Failed(format!(
+            "{from} changed while it was fetched"
+        )));
     }
     file.sync_all().await.map_err(local)?;
     beside.persist(to).map_err(|error| local(error.error))?;
