@@ -11,6 +11,7 @@
 )]
 
 mod commands;
+mod files;
 #[allow(dead_code, reason = "cases come and go")]
 mod harness;
 mod output;
