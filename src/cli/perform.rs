@@ -2,6 +2,7 @@
 
 use super::journal::{self, Entry};
 use super::options::{BecomeOptions, ConnectOptions, OutputOptions};
+use super::signals::Wish;
 use super::worker::{Told, Worker};
 use super::{Answer, Refusal, prompt, secrets, signals};
 use crate::diagnostic::{Problem, Problems};
@@ -106,19 +107,28 @@ pub(super) fn perform(mut run: Run, manner: &Manner<'_>, entry: Entry) -> Answer
         _ => None,
     };
     let modes = signals::Modes::save();
-    let watch = signals::watch(stop, events.clone(), modes.clone(), front);
-    runtime.block_on(async {
+    let (wish, mut wished) = watch::channel(Wish::default());
+    let watch = signals::watch(stop, wish, events.clone(), modes.clone(), front);
+    let abandoned = runtime.block_on(async {
         let watching = tokio::spawn(watch);
-        engine::run(run, transport, events, stopped.clone()).await;
+        let abandoned = tokio::select! {
+            biased;
+            () = engine::run(run, transport, events, stopped.clone()) => false,
+            Ok(_) = wished.wait_for(|wish| *wish == Wish::EndNow) => true,
+        };
+        if abandoned {
+            return true;
+        }
         watching.abort();
         watching.await.ok();
         if let Some((_, _, made)) = &kept {
             // Who stops a run wants it to be over.
             made.settle(!*stopped.borrow()).await;
         }
+        false
     });
     // Reads that nobody waits for any more must not hold up the end.
-    let staying = match kept.filter(|(_, _, made)| !made.is_empty()) {
+    let staying = match kept.filter(|(_, _, made)| !abandoned && !made.is_empty()) {
         Some(kept) => Some((runtime, kept)),
         None => {
             runtime.shutdown_background();
@@ -129,9 +139,13 @@ pub(super) fn perform(mut run: Run, manner: &Manner<'_>, entry: Entry) -> Answer
         Keeping::On(worker) => Some(worker.signals()),
         _ => None,
     };
-    let report = shown_all(screen, modes.clone(), front).map_err(defect);
+    let patience = abandoned.then_some(AT_ONCE);
+    let report = shown_all(screen, modes.clone(), front, patience).map_err(defect);
     // A question that nobody has answered may have switched off the echo.
     modes.restore();
+    if abandoned {
+        signals::ended_at_once();
+    }
     let code = report?.exit_code();
     if let Some((runtime, (worker, folder, made))) = staying {
         log.close();
@@ -141,19 +155,30 @@ pub(super) fn perform(mut run: Run, manner: &Manner<'_>, entry: Entry) -> Answer
     Ok(code)
 }
 
+/// How long a terminal that stands still holds up a run that is to end at once.
+const AT_ONCE: Duration = Duration::from_secs(2);
+
 /// Waits until everything has been shown, or the operator does not want to.
 fn shown_all(
     screen: Screen,
     modes: signals::Modes,
     front: Option<watch::Receiver<Told>>,
+    patience: Option<Duration>,
 ) -> std::io::Result<Report> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let impatience = tokio::spawn(signals::impatience(modes, front));
+        let impatience = tokio::spawn(signals::impatience(modes.clone(), front));
         let joined = tokio::task::spawn_blocking(|| screen.join());
-        let report = joined.await.map_err(std::io::Error::other)?;
+        let report = match patience {
+            None => joined.await,
+            Some(patience) => match tokio::time::timeout(patience, joined).await {
+                Ok(report) => report,
+                Err(_) => signals::end("INT", &modes),
+            },
+        };
+        let report = report.map_err(std::io::Error::other)?;
         impatience.abort();
         report
     })

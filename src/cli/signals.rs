@@ -40,9 +40,20 @@ impl Modes {
     }
 }
 
-/// Turns the first signal into a stop of the run. Never comes back from the second.
+/// What the operator wants of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Wish {
+    /// To go on.
+    #[default]
+    GoOn,
+    /// To end at once.
+    EndNow,
+}
+
+/// Turns the first signal into a stop of the run, and the second into its end. Never comes back from the third.
 pub(super) async fn watch(
     stop: watch::Sender<bool>,
+    wish: watch::Sender<Wish>,
     events: Events,
     modes: Modes,
     front: Option<watch::Receiver<Told>>,
@@ -61,6 +72,8 @@ pub(super) async fn watch(
         .ok();
     stop.send(true).ok();
     drop(events);
+    signals.next().await;
+    wish.send(Wish::EndNow).ok();
     let name = signals.next().await;
     end(name, &modes)
 }
@@ -74,8 +87,14 @@ pub(super) async fn impatience(modes: Modes, front: Option<watch::Receiver<Told>
     }
 }
 
-fn end(name: &str, modes: &Modes) -> ! {
+pub(super) fn end(name: &str, modes: &Modes) -> ! {
     modes.restore();
+    ended_at_once();
+    std::process::exit(i32::from(exit::signal(name)));
+}
+
+/// Says that nothing was waited for, where that can be said.
+pub(super) fn ended_at_once() {
     // The bars stay where they are, and the cursor, which is never hidden, is on the last of them.
     let last =
         b"\nended at once: commands on the hosts end by themselves when their connection is gone\n";
@@ -84,7 +103,6 @@ fn end(name: &str, modes: &Modes) -> ! {
     if ready(&err, PollFlags::OUT).contains(PollFlags::OUT) {
         rustix::io::write(err, last).ok();
     }
-    std::process::exit(i32::from(exit::signal(name)));
 }
 
 /// What is true of a descriptor now.

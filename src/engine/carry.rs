@@ -1,5 +1,6 @@
 //! Carries files between this machine and a host, over as many connections as it takes.
 
+use super::abandon::{IDLE, SENT};
 use super::exchange::{Identity, Trouble};
 use super::host::HostRun;
 use super::outcome::{self, Full};
@@ -7,6 +8,7 @@ use super::transfer::{self, Upload, Way};
 use crate::event::{Event, Status};
 use crate::modules::Action;
 use crate::playbook::Task;
+use std::sync::atomic::Ordering;
 use tokio::time::Instant;
 
 /// How often a transfer that was broken goes on over a new connection.
@@ -75,6 +77,7 @@ impl HostRun {
             let why = Trouble::NotStarted("there is no connection".into());
             return Err(transfer::Error::Trouble(why));
         };
+        self.acting.store(SENT, Ordering::Relaxed);
         let mark = self.meter.mark();
         let way = Way {
             connection: &*connection,
@@ -101,6 +104,7 @@ impl HostRun {
             }
             Action::Run(_) | Action::Pause(_) => Ok(()),
         };
+        self.acting.store(IDLE, Ordering::Relaxed);
         let traffic = self.meter.since(&mark);
         self.context.send(mark.exchanged(self.name(), traffic));
         result

@@ -7,6 +7,8 @@ use super::message::{self, Step};
 use super::shell::{self, Shell, Shells};
 use crate::modules::Done;
 use crate::transport::{Chunk, Connection, Exit, Process};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -30,6 +32,8 @@ pub(super) struct Flight {
     sent: bool,
     /// Nothing more will be heard.
     over: bool,
+    /// Where the process's number goes.
+    told: Option<Arc<AtomicI64>>,
 }
 
 /// What there is to know of a step that was sent.
@@ -93,6 +97,7 @@ impl Flight {
             grace: None,
             sent: true,
             over: false,
+            told: None,
         }
     }
 
@@ -145,6 +150,7 @@ impl Flight {
                 Next::Chunk(Some(chunk)) => {
                     let live = |step: usize| self.plan.get(step).is_some_and(|plan| plan.live);
                     self.streams.take(chunk, self.taken, live, line);
+                    self.tell();
                     // A server that answers what nobody has asked is not listened to.
                     let most = self.plan.len() - self.taken;
                     self.streams.out.done.truncate(most);
@@ -161,6 +167,20 @@ impl Flight {
                     self.end(Trouble::Stopped { left }).await;
                 }
             }
+        }
+    }
+
+    /// Has the process's number written down once it is known.
+    pub(super) fn tells(&mut self, told: Arc<AtomicI64>) {
+        self.told = Some(told);
+        self.tell();
+    }
+
+    fn tell(&mut self) {
+        if let Some(pid) = self.streams.out.pid
+            && let Some(told) = self.told.take()
+        {
+            told.store(pid, Ordering::Relaxed);
         }
     }
 

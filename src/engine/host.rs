@@ -1,6 +1,7 @@
 //! A host during a run: its connection, its state, and what is the same for all that it does.
 
 use super::Context;
+use super::abandon::{At, IDLE};
 use super::exchange::{Identity, Trouble};
 use super::meter::Meter;
 use super::outcome::State;
@@ -12,7 +13,7 @@ use crate::plan::Turn;
 use crate::playbook::{Play, Task};
 use crate::transport::{ConnectErrorKind, Connection};
 use crate::vars::{PlayScope, Scope};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Instant;
 
@@ -25,6 +26,9 @@ pub(super) struct HostRun {
     pub(super) shells: tokio::sync::Mutex<Shells>,
     state: Mutex<State>,
     pub(super) meter: Meter,
+    pub(super) at: Mutex<Option<At>>,
+    /// The process on the host by which something changes there, if it is on its way.
+    pub(super) acting: Arc<AtomicI64>,
     /// The line of a running task that was told last, as long as nobody has shown it.
     shown: Mutex<Weak<[u8]>>,
 }
@@ -76,6 +80,8 @@ impl HostRun {
             shells: tokio::sync::Mutex::default(),
             state: Mutex::new(State::Well),
             meter: Meter::default(),
+            at: Mutex::default(),
+            acting: Arc::new(AtomicI64::new(IDLE)),
             shown: Mutex::new(Weak::<[u8; 0]>::new()),
         }
     }

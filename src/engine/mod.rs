@@ -6,6 +6,7 @@
 //! `walk` takes a host through its tasks and `turn` does one of them. What it wants to know or to have done goes out as
 //! a message (`message`, `talk`) with what `ahead` finds to put beside it, and is heard answer by answer (`flight`, `cutter`).
 
+mod abandon;
 mod ahead;
 mod barrier;
 mod carry;
@@ -33,6 +34,7 @@ use crate::redact::Redactor;
 use crate::run_id::RunId;
 use crate::transport::Transport;
 use crate::vars::World;
+use abandon::Abandon;
 pub use barrier::mentions;
 use exchange::Terms;
 use host::HostRun;
@@ -183,7 +185,7 @@ impl Context {
     }
 }
 
-/// Runs every play. Ends early, but in order, once `stop` becomes true.
+/// Runs every play. Ends early, but in order, once `stop` becomes true. Dropped before its end it says what it leaves on each host.
 pub async fn run(
     run: Run,
     transport: Arc<dyn Transport>,
@@ -214,7 +216,9 @@ pub async fn run(
         sources: transfer::Sources::default(),
         warned: Mutex::default(),
     });
-    let plays = run.plays;
+    let plays: Vec<(Arc<Play>, Vec<String>)> = (run.plays.into_iter())
+        .map(|(play, names)| (Arc::new(play), names))
+        .collect();
     let names: Vec<String> = run.hosts.iter().map(|host| host.name.clone()).collect();
     context.send(Event::RunStarted {
         id: context.options.id.clone(),
@@ -229,6 +233,13 @@ pub async fn run(
     let hosts: HashMap<String, Arc<HostRun>> = (all.iter())
         .map(|host| (host.name().to_owned(), host.clone()))
         .collect();
+    let mut abandon = Abandon {
+        context: context.clone(),
+        hosts: all.clone(),
+        plays: plays.clone(),
+        started,
+        ended: false,
+    };
     if let Some(wait) = context.options.lock.as_ref().and_then(|lock| lock.wait) {
         lock::take_all(&context, &all, wait).await;
     }
@@ -239,7 +250,7 @@ pub async fn run(
             .filter_map(|name| hosts.get(name).cloned())
             .collect();
         if context.over().is_some() && !fatal {
-            play::leave_out(&context, index, &Arc::new(play), &hosts);
+            play::leave_out(&context, index, &play, &hosts);
         } else if !fatal {
             fatal = play::run(&context, index, play, hosts).await;
         }
@@ -252,6 +263,7 @@ pub async fn run(
         .await
         .ok();
     close(&all).await;
+    abandon.ended = true;
     context.send(Event::RunFinished {
         took: started.elapsed(),
     });

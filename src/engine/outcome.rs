@@ -391,6 +391,12 @@ pub(super) fn trouble(trouble: Trouble, asking: bool, become_user: Option<&str>)
     }
 }
 
+/// The run ended at once while something was on its way.
+pub(super) fn abandoned() -> Full {
+    let message = "stopped by the operator, and what was sent to the host may still run";
+    Full::new(Status::Unknown, message)
+}
+
 fn left(pid: i64, why: &str) -> Full {
     let mut full = Full::new(
         Status::Unknown,

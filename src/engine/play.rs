@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 pub(super) async fn run(
     context: &Arc<Context>,
     index: usize,
-    play: Play,
+    play: Arc<Play>,
     hosts: Vec<Arc<HostRun>>,
 ) -> bool {
     let mut hosts: Vec<_> = hosts
@@ -41,7 +41,6 @@ pub(super) async fn run(
         hosts: hosts.iter().map(|host| host.name().to_string()).collect(),
         tasks: play.tasks.len(),
     });
-    let play = Arc::new(play);
     let total = hosts.len();
     let mut rest = &hosts[..];
     if hosts.is_empty() {

@@ -1,5 +1,6 @@
 //! Talking with a host: messages out, and each answer in when it is needed.
 
+use super::abandon::{IDLE, SENT};
 use super::exchange::{Identity, Trouble};
 use super::flight::Flight;
 use super::host::HostRun;
@@ -8,6 +9,7 @@ use super::question::{Answers, Aside, Early, Question};
 use crate::event::Traffic;
 use crate::modules::Done;
 use crate::playbook::Task;
+use std::sync::atomic::Ordering;
 use tokio::time::Instant;
 
 /// How an exchange went.
@@ -67,6 +69,10 @@ impl HostRun {
         let end = task.timeout.map(|limit| Instant::now() + limit);
         let terms = &self.context.terms;
         let mark = self.meter.mark();
+        let acts = asides.iter().any(|aside| matches!(aside, Aside::Act(_)));
+        if acting > 0 || acts {
+            self.acting.store(SENT, Ordering::Relaxed);
+        }
         let started = {
             let mut shells = self.shells.lock().await;
             Flight::start(&*connection, &mut shells, terms, identity, steps, end).await
@@ -74,16 +80,23 @@ impl HostRun {
         let mut flight = match started {
             Ok(flight) => flight,
             Err(trouble) => {
+                self.acting.store(IDLE, Ordering::Relaxed);
                 self.note(&trouble);
                 return failed(trouble);
             }
         };
+        if acting > 0 || acts {
+            flight.tells(self.acting.clone());
+        }
         let mut show = |line: &[u8]| self.show(task, line);
         flight.hear(acting.max(1), terms, end, &mut show).await;
         let mut reply = Reply {
             answers: flight.take(acting),
             trouble: None,
         };
+        if reply.answers.len() == acting && !acts {
+            self.acting.store(IDLE, Ordering::Relaxed);
+        }
         if flight.begun() {
             self.context.locks.held(self.name());
         }
@@ -174,6 +187,7 @@ impl HostRun {
             .hear(usize::MAX, terms, None, &mut |_| {})
             .await;
         answers.learn(usize::MAX);
+        self.acting.store(IDLE, Ordering::Relaxed);
         if let Some(flying) = answers.flying.take() {
             let mut shells = self.shells.lock().await;
             flying.flight.land(terms, &mut shells, &flying.identity);

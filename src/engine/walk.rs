@@ -1,5 +1,6 @@
 //! One host's way through its tasks: ask early, act in order, stop when something is wrong.
 
+use super::abandon::At;
 use super::ahead::Look;
 use super::exchange::Identity;
 use super::host::{HostRun, Work};
@@ -12,6 +13,7 @@ use crate::plan::{self, Prepared, Turn};
 use crate::playbook::Task;
 use serde_json::Value;
 use std::collections::HashSet;
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -125,6 +127,13 @@ impl HostRun {
                 None => Verdict::default(),
             };
         }
+        let at = At {
+            play: work.play.clone(),
+            task: id.clone(),
+            since: started,
+            running: true,
+        };
+        *self.at.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
         self.context.send(Event::TaskStarted {
             host: self.name().to_string(),
             task: id.clone(),
@@ -175,6 +184,9 @@ impl HostRun {
         mut outcome: outcome::Full,
         started: Instant,
     ) -> Verdict {
+        if let Some(at) = &mut *self.at.lock().unwrap_or_else(PoisonError::into_inner) {
+            at.running = false;
+        }
         let world = &self.context.world;
         let hidden = task.no_log || outcome.secret;
         let mut produced = Vec::new();

@@ -6,8 +6,8 @@ use crate::support::sshd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How soon a remote tree has to be gone when its connection is; a busy machine gets some more.
-const GONE: Duration = Duration::from_secs(15);
+/// How soon a remote tree has to be gone when its connection is.
+const GONE: Duration = Duration::from_secs(5);
 
 fn deploy() -> String {
     play(&[

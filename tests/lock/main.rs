@@ -1,4 +1,5 @@
-//! Two runs never work on one host: who is refused, in which words, who waits, and what is left of a lock.
+//! Two runs never work on one host: who is refused, in which words, who waits, and what is left of a lock. And what a run says
+//! that is interrupted.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,6 +13,7 @@
 mod bench;
 mod held;
 mod hosts;
+mod interrupts;
 mod released;
 #[allow(dead_code, reason = "the other half of it is for other tests")]
 #[path = "../cli/site.rs"]
