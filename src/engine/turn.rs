@@ -241,7 +241,7 @@ impl HostRun {
         }
         if let Some(bad) = done.pop_if(|done| done.code != 0) {
             return Ok(match doing.module.refusal(&bad) {
-                Some(failure) => outcome::failure(failure).said(Some(bad)),
+                Some(failure) => outcome::failure(failure),
                 None if doing.module.command().is_none() => outcome::bad_action(bad),
                 None => outcome::bad_code(bad),
             });
@@ -260,7 +260,14 @@ impl HostRun {
                     false => full,
                 }
             }
-            Err(failure) => outcome::failure(failure).said(done.pop()),
+            Err(failure) => {
+                let mut said = done.pop();
+                if let (Some(done), None) = (&mut said, doing.module.command()) {
+                    // What a module's own script says is for the module.
+                    done.stdout.clear();
+                }
+                outcome::failure(failure).said(said)
+            }
         })
     }
 

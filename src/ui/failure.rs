@@ -128,7 +128,7 @@ impl Failures {
                 .map(|line| format!("{dollar} {}", escape_str(line))),
         );
         match (outcome.message.is_empty(), outcome.code) {
-            (false, Some(code)) if !outcome.message.contains(&code.to_string()) => {
+            (false, Some(code)) if code != 0 && !outcome.message.contains(&code.to_string()) => {
                 body.push(format!(
                     "{} (exit code {code})",
                     escape_str(&outcome.message)

@@ -14,10 +14,12 @@ mod commands;
 mod files;
 #[allow(dead_code, reason = "cases come and go")]
 mod harness;
+mod input;
 mod output;
 mod servers;
 #[path = "../support/mod.rs"]
 mod support;
+mod tools;
 mod watch;
 #[allow(dead_code, reason = "cases come and go")]
 mod world;
