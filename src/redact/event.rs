@@ -20,7 +20,7 @@ impl Redactor {
             Event::TaskOutput { line, .. } => match line.len() >= SHOWN_LINE {
                 true => *line = self.beginning(line).into(),
                 false => {
-                    if let Cow::Owned(clean) = self.bytes(line) {
+                    if let Cow::Owned(clean) = self.line(line) {
                         *line = clean.into();
                     }
                 }
@@ -100,6 +100,11 @@ impl Redactor {
             value.take_if(|value| self.holds_value(value));
         }
         self.string(message);
+        if let Some(diff) = diff
+            && let Some(clean) = self.former(&diff.before, &diff.after)
+        {
+            diff.before = clean;
+        }
         let diffs = diff
             .iter_mut()
             .flat_map(|diff| [&mut diff.name, &mut diff.before, &mut diff.after]);

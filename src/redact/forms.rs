@@ -92,6 +92,16 @@ impl Forms {
         self.markers.get(secret).map_or(b"", |text| text.as_bytes())
     }
 
+    /// The forms that may go over several lines, each with its secret.
+    pub fn encoded(&self) -> impl Iterator<Item = (&[u8], usize)> {
+        let joined = self
+            .searches
+            .iter()
+            .filter(|search| search.view == View::Joined);
+        let patterns = joined.flat_map(|search| &search.patterns);
+        patterns.map(|pattern| (pattern.text.as_slice(), pattern.secret))
+    }
+
     /// What is looked for, view by view.
     pub fn searches(&self) -> &[Search] {
         &self.searches

@@ -9,6 +9,7 @@
 
 mod event;
 mod forms;
+mod parts;
 mod stream;
 mod view;
 

@@ -177,6 +177,41 @@ fn endless_repetition_is_not_kept() {
     assert_eq!(clean, b"[secret a]");
 }
 
+#[test]
+fn a_line_of_wrapped_base64_is_known_without_its_neighbors() {
+    let known = redactor(&[("pw", "s3cr3t-w0rd that is long enough for more lines")]);
+    let text =
+        STANDARD.encode("0123456789 s3cr3t-w0rd that is long enough for more lines 0123456789");
+    let lines = text.as_bytes().chunks(16);
+    let clean: Vec<String> = lines
+        .map(|line| String::from_utf8(known.line(line).into_owned()).unwrap())
+        .collect();
+    assert_eq!(
+        clean,
+        [
+            "MDEyMzQ1Njc4OSBz",
+            "[secret pw]",
+            "[secret pw]",
+            "[secret pw]",
+            "[secret pw]IDAx",
+            "MjM0NTY3ODk=",
+        ]
+    );
+    assert_eq!(&*known.line(b"a common line"), b"a common line");
+}
+
+#[test]
+fn what_a_secret_replaces_is_not_shown() {
+    let known = redactor(&[("pw", "s3cr3t-w0rd")]);
+    let before = "[a]\nuser = x\npassword = 0ld\n[b]\nx = 1\n";
+    let after = "[a]\nuser = x\npassword = s3cr3t-w0rd\n[b]\nx = 2\n";
+    assert_eq!(
+        known.former(before, after).unwrap(),
+        "[a]\nuser = x\n[in place of this line there is a secret]\n[b]\nx = 1\n"
+    );
+    assert_eq!(known.former(before, "[a]\n"), None);
+}
+
 /// Texts of few letters, so that parts of secrets come up by themselves.
 fn near() -> impl Strategy<Value = String> {
     prop_oneof![
