@@ -4,6 +4,7 @@ use super::abandon::{IDLE, SENT};
 use super::exchange::{Identity, Trouble};
 use super::host::HostRun;
 use super::outcome::{self, Full};
+use super::shell::Roomy;
 use super::transfer::{self, Upload, Way};
 use crate::event::{Event, Status};
 use crate::modules::Action;
@@ -79,8 +80,12 @@ impl HostRun {
         };
         self.acting.store(SENT, Ordering::Relaxed);
         let mark = self.meter.mark();
-        let way = Way {
+        let roomy = Roomy {
             connection: &*connection,
+            shells: &self.shells,
+        };
+        let way = Way {
+            connection: &roomy,
             terms: &self.context.terms,
             identity,
             deadline,

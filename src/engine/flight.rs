@@ -4,7 +4,7 @@ use super::cutter::{Cutter, Said};
 use super::exchange::{GONE_WITHIN, Identity, Leave, Next, Terms, Trouble, drain, next, over};
 use super::lock::Gate;
 use super::message::{self, Step};
-use super::shell::{self, Shell, Shells};
+use super::shell::{self, Shell, Shells, make_room};
 use crate::modules::Done;
 use crate::transport::{Chunk, Connection, Exit, Process};
 use std::sync::Arc;
@@ -70,10 +70,12 @@ impl Flight {
             flight.leave(terms);
         }
         if let Some(message) = shell::in_request(terms, identity, &nonce, steps) {
-            let shell = Shell::with_message(connection, terms, identity, &message).await?;
+            let starting = Shell::with_message(connection, terms, identity, &message);
+            let shell = make_room(starting, async { shells.release() }).await?;
             return Ok(Self::new(shell, &nonce, steps));
         }
-        let shell = Shell::open(connection, terms, identity).await?;
+        let starting = Shell::open(connection, terms, identity);
+        let shell = make_room(starting, async { shells.release() }).await?;
         let text = message::script(&nonce, steps, None);
         let mut flight = Self::new(shell, &nonce, steps);
         flight.write(&text, terms, end).await;

@@ -7,7 +7,8 @@ use super::exchange::{GONE_WITHIN, Identity, Next, Terms, Trouble, next};
 use super::lock::{Gate, Verdict};
 use super::message::{self, Step};
 use crate::shell::quote;
-use crate::transport::{Chunk, Connection, Ending, Output, Process};
+use crate::transport::{Chunk, Connection, Ending, Output, Process, StartError};
+use async_trait::async_trait;
 use std::collections::HashMap;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -189,6 +190,43 @@ pub(super) fn allowed(verdict: &Verdict) -> Result<(), Trouble> {
         Verdict::Held => Ok(()),
         Verdict::Taken(holder) => Err(Trouble::Locked(holder.clone())),
         Verdict::Failed(why) => Err(Trouble::NoLock(why.clone())),
+    }
+}
+
+/// How long a start may take before waiting shells make room for it.
+const CROWDED: Duration = Duration::from_millis(500);
+
+/// Waits for something that starts on a channel of its own. Where that takes long, the waiting shells are let go: a
+/// server that allows no further session would let it wait for theirs for ever.
+pub(super) async fn make_room<T>(
+    starting: impl Future<Output = T>,
+    let_go: impl Future<Output = ()>,
+) -> T {
+    tokio::pin!(starting);
+    tokio::select! {
+        biased;
+        started = &mut starting => return started,
+        () = tokio::time::sleep(CROWDED) => {}
+    }
+    let_go.await;
+    starting.await
+}
+
+/// A connection on which waiting shells make room for what is started.
+pub(super) struct Roomy<'a> {
+    pub(super) connection: &'a dyn Connection,
+    pub(super) shells: &'a tokio::sync::Mutex<Shells>,
+}
+
+#[async_trait]
+impl Connection for Roomy<'_> {
+    async fn start(&self, command: &str) -> Result<Process, StartError> {
+        let let_go = async { self.shells.lock().await.release() };
+        make_room(self.connection.start(command), let_go).await
+    }
+
+    async fn close(&self) {
+        self.connection.close().await;
     }
 }
 
