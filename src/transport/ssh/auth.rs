@@ -6,6 +6,7 @@ use super::deadline::Deadline;
 use super::explain;
 use super::keys::Keys;
 use super::known_hosts::fingerprint;
+use super::password::Password;
 use super::settings::Target;
 use super::signer::{Candidate, SignError, Signer, candidates};
 use super::stream::Head;
@@ -17,11 +18,14 @@ use russh::{MethodKind, MethodSet};
 /// A server may ask for the password in several steps, but not for ever.
 const QUESTIONS: usize = 8;
 
+/// What is said of a key or a password that is right, where the server wants more.
+const NOT_ENOUGH: &str = " (accepted, but not enough)";
+
 /// Logs in on a connection.
 pub(super) struct Login<'a> {
     pub(super) target: &'a Target,
     pub(super) keys: &'a Keys,
-    pub(super) password: Option<&'a str>,
+    pub(super) password: Option<&'a Password>,
     pub(super) deadline: &'a Deadline,
     pub(super) shared: &'a Shared,
     pub(super) head: &'a Head,
@@ -64,21 +68,10 @@ impl Login<'_> {
                 return Ok(());
             }
         }
-        if let Some(password) = self.password {
-            if self.may(MethodKind::Password) {
-                self.tried.push("the password".into());
-                let asked = handle
-                    .authenticate_password(&self.target.user, password)
-                    .await;
-                if let Step::Done = self.judge(asked.ok()).await? {
-                    return Ok(());
-                }
-            } else if self.may(MethodKind::KeyboardInteractive) {
-                self.tried.push("the password".into());
-                if let Step::Done = self.answer(handle, password).await? {
-                    return Ok(());
-                }
-            }
+        if let Some(password) = self.password
+            && let Step::Done = self.enter(handle, password).await?
+        {
+            return Ok(());
         }
         Err(self.denied())
     }
@@ -169,6 +162,52 @@ impl Login<'_> {
         }
     }
 
+    /// Enters the password, if the server wants one and no other host has refused it.
+    async fn enter(
+        &mut self,
+        handle: &mut Handle<Client>,
+        password: &Password,
+    ) -> Result<Step, ConnectError> {
+        let plain = self.may(MethodKind::Password);
+        if !plain && !self.may(MethodKind::KeyboardInteractive) {
+            return Ok(Step::Next);
+        }
+        let turn = match password.turn(&self.target.user, self.deadline).await {
+            Ok(turn) => turn,
+            Err(host) => {
+                self.notes
+                    .push(format!("the password was not tried: {host} has refused it"));
+                return Ok(Step::Next);
+            }
+        };
+        self.tried.push("the password".into());
+        let entered = match plain {
+            true => {
+                let user = &self.target.user;
+                let asked = handle.authenticate_password(user, password.text()).await;
+                self.judge(asked.ok()).await
+            }
+            false => self.answer(handle, password.text()).await,
+        };
+        let enough = |tried: &String| tried.ends_with(NOT_ENOUGH);
+        match &entered {
+            Ok(Step::Done) => turn.taken(),
+            Ok(Step::Next) if self.tried.last().is_some_and(enough) => turn.taken(),
+            Ok(Step::Next) => turn.refused(&self.target.name),
+            Err(_)
+                if self
+                    .accepts
+                    .as_ref()
+                    .is_some_and(|accepts| accepts.is_empty()) =>
+            {
+                turn.refused(&self.target.name);
+            }
+            // The connection is gone, so nothing is known.
+            Err(_) => {}
+        }
+        entered
+    }
+
     /// Answers the server's questions with the password.
     async fn answer(
         &mut self,
@@ -233,7 +272,7 @@ impl Login<'_> {
                     return Err(self.ended(&why));
                 }
                 if partial_success && let Some(last) = self.tried.last_mut() {
-                    last.push_str(" (accepted, but not enough)");
+                    last.push_str(NOT_ENOUGH);
                 }
                 self.accepts = Some(remaining_methods);
                 Ok(Step::Next)

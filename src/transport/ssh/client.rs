@@ -23,6 +23,8 @@ const CLOSED: &str = "the connection was closed";
 pub(super) struct Shared {
     /// Why the connection has ended; `None` while it lives.
     ended: watch::Sender<Option<String>>,
+    /// What the server has said about the end.
+    parting: OnceLock<String>,
     /// We are about to close the connection ourselves.
     closing: AtomicBool,
     /// The key that the server has shown and that was trusted.
@@ -36,6 +38,7 @@ impl Shared {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
             ended: watch::Sender::new(None),
+            parting: OnceLock::new(),
             closing: AtomicBool::new(false),
             host_key: OnceLock::new(),
             channels: Mutex::new(HashMap::new()),
@@ -51,6 +54,11 @@ impl Shared {
     /// Why the connection has ended, if it has.
     pub(super) fn why(&self) -> Option<String> {
         self.ended.borrow().clone()
+    }
+
+    /// Why the server has ended the connection, if it has said so.
+    pub(super) fn parting_words(&self) -> Option<String> {
+        self.parting.get().cloned()
     }
 
     /// Waits for the end of the connection.
@@ -188,6 +196,10 @@ impl Handler for Client {
             DisconnectReason::Error(HandshakeError::Refused(error)) => error.message.clone(),
         };
         tracing::debug!(host = %self.target.name, %why, "connection ended");
+        if matches!(&reason, DisconnectReason::ReceivedDisconnect(said) if !said.message.is_empty())
+        {
+            self.shared.parting.get_or_init(|| why.clone());
+        }
         self.shared.end(why);
         match reason {
             DisconnectReason::ReceivedDisconnect(_) => Ok(()),

@@ -7,7 +7,9 @@ use super::dial::{Phase, Progress, dial};
 use super::hints::Hints;
 use super::host_key::HostKeys;
 use super::keys::Keys;
+use super::lag::Lag;
 use super::pace::{Pace, pause_before};
+use super::password::Password;
 use super::session::Link;
 use super::settings::Target;
 use super::stream::{Head, Stream};
@@ -29,7 +31,8 @@ const READ: usize = 4096;
 pub(super) struct Connector {
     pub(super) host_keys: Arc<HostKeys>,
     pub(super) keys: Keys,
-    pub(super) password: Option<String>,
+    pub(super) password: Option<Password>,
+    pub(super) lag: Arc<Lag>,
     pub(super) pace: Pace,
     pub(super) jumps: Jumps,
     pub(super) hints: Hints,
@@ -77,12 +80,13 @@ impl Connector {
         jumps: &'a [Target],
     ) -> Boxed<'a, Result<Established, ConnectError>> {
         Box::pin(async move {
-            let deadline = Arc::new(Deadline::after(target.connect_timeout));
+            self.lag.watch();
+            let deadline = Arc::new(Deadline::after(target.connect_timeout, self.lag.clone()));
             let progress = Progress::new();
             let attempts = self.attempts(target, jumps, &deadline, &progress);
             match deadline.run(attempts).await {
                 Some(outcome) => outcome,
-                None => Err(late(target, &progress.phase())),
+                None => Err(late(target, &progress)),
             }
         })
     }
@@ -112,6 +116,7 @@ impl Connector {
                 Some(pause) => {
                     turn.throttled();
                     tracing::debug!(host = %target.name, error = %failure.error, ?pause, "trying again");
+                    progress.fail(failure.error);
                     tokio::time::sleep(pause).await;
                     attempt += 1;
                 }
@@ -139,7 +144,10 @@ impl Connector {
                 let segment = self.hints.segment(&server);
                 let dialed = dial(&target.address, target.port, segment, progress)
                     .await
-                    .map_err(&phased)?;
+                    .map_err(|error| Failure {
+                        error: phased(error.why),
+                        again: error.again,
+                    })?;
                 set_user_timeout(&dialed.stream, target);
                 let near = dialed
                     .stream
@@ -183,7 +191,10 @@ impl Connector {
             .map_err(|error| match error {
                 HandshakeError::Refused(error) => Failure::from(error),
                 HandshakeError::Protocol(error) => {
-                    let (why, again) = explain::key_exchange(&error, &head);
+                    let (why, again) = match shared.parting_words() {
+                        Some(words) => (words, false),
+                        None => explain::key_exchange(&error, &head),
+                    };
                     Failure {
                         error: phased(why),
                         again,
@@ -197,7 +208,7 @@ impl Connector {
         let login = Login {
             target,
             keys: &self.keys,
-            password: self.password.as_deref(),
+            password: self.password.as_ref(),
             deadline,
             shared: &shared,
             head: &head,
@@ -273,8 +284,12 @@ fn set_user_timeout(stream: &tokio::net::TcpStream, target: &Target) {
     let _ = (stream, target);
 }
 
-fn late(target: &Target, phase: &Phase) -> ConnectError {
+fn late(target: &Target, progress: &Progress) -> ConnectError {
     let time = seconds(target.connect_timeout);
+    if let Some(error) = progress.failed() {
+        return error.help(format!("it was tried again for {time}"));
+    }
+    let phase = progress.phase();
     let error = ConnectError::unreachable(format!("{}: no answer within {time}", phase.words()));
     match phase {
         Phase::Connecting(_) | Phase::Lookup => {

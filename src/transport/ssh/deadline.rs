@@ -1,8 +1,9 @@
-//! One deadline for all that it takes to connect. It stands still while the operator is asked something.
+//! One deadline for all that it takes to connect. It stands still while the operator is asked something, and does not count
+//! what this machine was too busy for.
 
+use super::lag::{Lag, MUCH};
 use std::future::Future;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -12,6 +13,9 @@ pub(super) struct Deadline {
     /// `None` while it stands still.
     end: watch::Sender<Option<Instant>>,
     pauses: Mutex<Pauses>,
+    lag: Arc<Lag>,
+    /// The lag that the end has been moved for.
+    credited: Mutex<Duration>,
 }
 
 struct Pauses {
@@ -23,8 +27,10 @@ struct Pauses {
 pub(super) struct Pause<'a>(&'a Deadline);
 
 impl Deadline {
-    pub(super) fn after(time: Duration) -> Self {
+    pub(super) fn after(time: Duration, lag: Arc<Lag>) -> Self {
         Self {
+            credited: Mutex::new(lag.lost()),
+            lag,
             end: watch::Sender::new(Some(Instant::now() + time)),
             pauses: Mutex::new(Pauses {
                 count: 0,
@@ -49,9 +55,27 @@ impl Deadline {
                 biased;
                 output = &mut future => return Some(output),
                 _ = moved.changed() => {}
-                () = over => return None,
+                () = over => if !self.credit() {
+                    return None;
+                },
             }
         }
+    }
+
+    /// Moves the end by the lag that there was since; whether there was any.
+    fn credit(&self) -> bool {
+        let mut credited = self.credited.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut more = self.lag.lost().saturating_sub(*credited);
+        if let Some(end) = *self.end.borrow() {
+            let late = end.elapsed();
+            if late > MUCH {
+                // Who looks for lag may not have had a turn yet, and gets one.
+                more = more.max(late + MUCH);
+            }
+        }
+        *credited += more;
+        self.end.send_modify(|end| *end = end.map(|end| end + more));
+        !more.is_zero()
     }
 
     /// Makes the deadline stand still.
@@ -81,11 +105,10 @@ impl Drop for Pause<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
 
     #[tokio::test(start_paused = true)]
     async fn it_ends_what_takes_too_long() {
-        let deadline = Deadline::after(Duration::from_secs(10));
+        let deadline = Deadline::after(Duration::from_secs(10), Arc::default());
         let start = Instant::now();
         assert!(deadline.run(std::future::pending::<()>()).await.is_none());
         assert_eq!(start.elapsed(), Duration::from_secs(10));
@@ -93,7 +116,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_stands_still_while_the_operator_is_asked() {
-        let deadline = Arc::new(Deadline::after(Duration::from_secs(10)));
+        let deadline = Arc::new(Deadline::after(Duration::from_secs(10), Arc::default()));
         let start = Instant::now();
         let asking = deadline.clone();
         let asked = deadline

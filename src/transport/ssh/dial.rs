@@ -1,8 +1,9 @@
 //! Name lookup and TCP.
 
 use super::explain;
+use crate::transport::ConnectError;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
@@ -34,32 +35,49 @@ impl Phase {
     }
 }
 
-/// The phase, shared between those that advance it and the one that watches the clock.
+/// How far it has come, shared between those that advance it and the one that watches the clock.
 #[derive(Debug, Clone)]
-pub(super) struct Progress(Arc<Mutex<Phase>>);
+pub(super) struct Progress(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    /// Why it is being tried again.
+    failed: Option<ConnectError>,
+}
 
 impl Progress {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Mutex::new(Phase::Queue)))
+        Self(Arc::new(Mutex::new(State {
+            phase: Phase::Queue,
+            failed: None,
+        })))
     }
 
     pub(super) fn enter(&self, phase: Phase) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = phase;
+        self.state().phase = phase;
     }
 
     pub(super) fn phase(&self) -> Phase {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.state().phase.clone()
+    }
+
+    /// An attempt has failed, and another one will follow.
+    pub(super) fn fail(&self, error: ConnectError) {
+        self.state().failed = Some(error);
+    }
+
+    /// How the last attempt has failed, if there was one before the present one.
+    pub(super) fn failed(&self) -> Option<ConnectError> {
+        self.state().failed.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Resolves a name and connects to the first of its addresses that answers.
-///
-/// # Errors
-///
-/// The cause in words; the phase says where.
 ///
 /// `segment` is the maximum segment size to ask for.
 pub(super) async fn dial(
@@ -67,15 +85,15 @@ pub(super) async fn dial(
     port: u16,
     segment: Option<u16>,
     progress: &Progress,
-) -> Result<Dialed, String> {
+) -> Result<Dialed, Undialed> {
     progress.enter(Phase::Lookup);
     let found = tokio::net::lookup_host((host, port)).await;
     let addresses = match found {
         Ok(found) => interleave(found.collect()),
-        Err(error) => return Err(explain::lookup(host, &error)),
+        Err(error) => return Err(Undialed::from(explain::lookup(host, &error))),
     };
     if addresses.is_empty() {
-        return Err(format!("`{host}` has no address"));
+        return Err(Undialed::from(format!("`{host}` has no address")));
     }
     let shown: Vec<String> = addresses.iter().map(ToString::to_string).collect();
     progress.enter(Phase::Connecting(shown.join(", ")));
@@ -98,6 +116,21 @@ fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     other.reverse();
     mixed.extend(other);
     mixed
+}
+
+/// Why there is no TCP connection; the phase says where.
+#[derive(Debug, Default)]
+pub(super) struct Undialed {
+    /// The cause in words.
+    pub(super) why: String,
+    /// It was accepted and reset at once, as a server does that has too much to do.
+    pub(super) again: bool,
+}
+
+impl From<String> for Undialed {
+    fn from(why: String) -> Self {
+        Self { why, again: false }
+    }
 }
 
 /// A TCP connection.
@@ -133,10 +166,10 @@ async fn first_of(
     addresses: Vec<SocketAddr>,
     segment: Option<u16>,
     progress: &Progress,
-) -> Result<Dialed, String> {
+) -> Result<Dialed, Undialed> {
     let mut waiting = addresses.into_iter();
     let mut attempts = JoinSet::new();
-    let mut last = String::new();
+    let mut last = Undialed::default();
     loop {
         let more = waiting.next();
         if let Some(address) = more {
@@ -159,9 +192,12 @@ async fn first_of(
                 }
                 Some(Ok((address, Err(error)))) => {
                     progress.enter(Phase::Connecting(address.to_string()));
-                    last = explain::io(&error);
+                    last = Undialed {
+                        why: explain::io(&error),
+                        again: error.kind() == std::io::ErrorKind::ConnectionReset,
+                    };
                 }
-                Some(Err(error)) => last = error.to_string(),
+                Some(Err(error)) => last = Undialed::from(error.to_string()),
             },
             () = stagger => {}
         }
@@ -195,7 +231,7 @@ mod tests {
             .await
             .err()
             .unwrap();
-        assert_eq!(error, "connection refused");
+        assert_eq!(error.why, "connection refused");
         assert_eq!(
             progress.phase().words(),
             format!("connecting to 127.0.0.1:{port}")

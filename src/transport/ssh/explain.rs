@@ -122,9 +122,16 @@ pub(super) fn session(error: &Error) -> String {
             _ => self::io(error),
         },
         error if is_end(error) => "the server closed the connection".into(),
-        Error::Inconsistent | Error::Kex | Error::KexInit | Error::SshEncoding(_) => {
-            "the server broke the SSH protocol".into()
-        }
+        Error::Inconsistent
+        | Error::Kex
+        | Error::KexInit
+        | Error::SshEncoding(_)
+        | Error::SshKey(_)
+        | Error::Keys(_)
+        | Error::Utf8(_)
+        | Error::IndexOutOfBounds
+        | Error::UnknownKey
+        | Error::WrongChannel => "the server broke the SSH protocol".into(),
         error => plain(&error.to_string()),
     }
 }
