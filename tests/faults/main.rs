@@ -11,14 +11,20 @@
 )]
 
 mod commands;
+mod connecting;
+mod cuts;
 mod files;
+mod handshake;
 #[allow(dead_code, reason = "cases come and go")]
 mod harness;
+mod identity;
 mod input;
+mod limits;
 mod output;
 mod servers;
 #[path = "../support/mod.rs"]
 mod support;
+mod terminal;
 mod tools;
 mod watch;
 #[allow(dead_code, reason = "cases come and go")]

@@ -36,3 +36,29 @@ fn a_hand_made_server_is_believed() {
         .within(Duration::from_secs(5))
         .run();
 }
+
+/// Noise makes a run slower and never faster, so the fastest of some runs are compared.
+#[test]
+fn the_good_hosts_are_not_slowed() {
+    const RUNS: usize = 6;
+    let silent = Bad::server(Server::start(|wire| async move { wire.silence().await }));
+    let mut alone = Duration::MAX;
+    let mut beside = Duration::MAX;
+    for _ in 0..RUNS {
+        let Some(ran) = Case::new([]).run() else {
+            return;
+        };
+        alone = alone.min(ran.good_done);
+        let ran = Case::new([silent.clone()])
+            .exits(4)
+            .deadline(2)
+            .run()
+            .unwrap();
+        beside = beside.min(ran.good_done);
+        if beside <= alone.mul_f64(1.2) {
+            println!("SLOWED {beside:?} beside a bad one, {alone:?} alone");
+            return;
+        }
+    }
+    panic!("{beside:?} beside a bad host, {alone:?} alone");
+}

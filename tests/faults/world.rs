@@ -5,13 +5,13 @@ use crate::support::hostile::{self, Server};
 use crate::support::proxy::{Proxy, Rule};
 use crate::support::sshd::{Files, Sshd, current_user, locks, program, skip};
 use russh::keys::ssh_key::LineEnding;
-use russh::keys::{Algorithm, PrivateKey};
+use russh::keys::{Algorithm, HashAlg, PrivateKey};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What is wrong with a host.
 #[derive(Clone)]
@@ -22,6 +22,8 @@ pub enum Bad {
     Link(Arc<dyn Fn(usize) -> Vec<Rule> + Send + Sync>),
     /// Another server than sshd.
     Server(Arc<Server>),
+    /// Nothing, and this is the name that it is reached by.
+    Named(&'static str),
     /// Something else at this address and port.
     At(String, u16),
 }
@@ -73,13 +75,15 @@ impl Host {
 /// The world of one case.
 pub struct World {
     pub sshd: Sshd,
+    /// Of the key that logs in.
+    pub fingerprint: String,
     pub good: Vec<Host>,
     pub bad: Vec<Host>,
 }
 
 impl World {
-    /// So many good hosts, and these, which must be connected to by a deadline. `None` where there is no `sshd`, with a word about it.
-    pub fn new(good: usize, bad: &[Bad], settings: &[String], deadline: Duration) -> Option<Self> {
+    /// So many good hosts, and these, with these connection settings. `None` where there is no `sshd`, with a word about it.
+    pub fn new(good: usize, bad: &[Bad], settings: &[String], connection: &str) -> Option<Self> {
         let Some(program) = program("sshd") else {
             skip("sshd is not installed");
             return None;
@@ -120,6 +124,7 @@ impl World {
         let host =
             |number: usize, bad: Bad| Host::new(&sshd, &names[number], &homes[number], number, bad);
         let world = Self {
+            fingerprint: fingerprint(&sshd.files.path("client.pub")),
             good: (0..good).map(|number| host(number, Bad::Host)).collect(),
             bad: (good..)
                 .zip(bad)
@@ -127,7 +132,7 @@ impl World {
                 .collect(),
             sshd,
         };
-        world.write_inventory(deadline);
+        world.write_inventory(connection);
         Some(world)
     }
 
@@ -141,11 +146,34 @@ impl World {
         self.folder().join(name)
     }
 
+    /// The runner with these words, about to start in the folder with a home and folders of its own.
+    pub fn runner(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));
+        command
+            .args(words)
+            .args(["-i", "etc/hosts.toml", "-F", "/dev/null", "--log", "log"])
+            .current_dir(self.folder())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("HOME", self.path("etc"))
+            .env("TMPDIR", self.path("tmp"))
+            .env("XDG_STATE_HOME", self.path("state"))
+            .env("XDG_CACHE_HOME", self.path("cache"))
+            .env("XDG_RUNTIME_DIR", self.path("run"))
+            .env("RUNNER_PERSIST", "0")
+            .env("RUNNER_LOG", "debug")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// All hosts.
     pub fn hosts(&self) -> impl Iterator<Item = &Host> {
         self.good.iter().chain(&self.bad)
     }
 
-    fn write_inventory(&self, deadline: Duration) {
+    fn write_inventory(&self, connection: &str) {
         let mut inventory = format!(
             "[connection]\nuser = \"{}\"\nidentity_file = \"{}\"\nuser_known_hosts_file = \"{}\"\n\n[hosts]\n",
             current_user(),
@@ -162,12 +190,13 @@ impl World {
                 ..
             } = host;
             // A busy machine is no reason to call a good host unreachable.
-            let seconds = match self.good.iter().any(|good| good.name == *name) {
-                true => 60,
-                false => deadline.as_secs(),
+            let connection = match self.good.iter().any(|good| good.name == *name) {
+                true => "connect_timeout = \"60s\"",
+                false => connection,
             };
             inventory += &format!(
-                "{name} = {{ address = \"{address}\", port = {port}, connection = {{ connect_timeout = \"{seconds}s\" }} }}\n"
+                "{name} = {{ address = \"{address}\", port = {port}, vars = {{ home = \"{}\" }}, connection = {{ {connection} }} }}\n",
+                host.home.display()
             );
             let key = match host.server {
                 None => sshd.clone(),
@@ -204,6 +233,10 @@ impl Host {
         };
         let proxy = match bad {
             Bad::Host => Proxy::honest(sshd.address()),
+            Bad::Named(name) => {
+                host.address = name.into();
+                Proxy::honest(sshd.address())
+            }
             Bad::Link(plan) => Proxy::start(sshd.address(), move |number| plan(number)),
             Bad::Server(server) => {
                 host.port = server.port;
@@ -257,4 +290,10 @@ pub fn key(path: &Path) {
     key.public_key()
         .write_openssh_file(path.with_extension("pub"))
         .unwrap();
+}
+
+/// The fingerprint of a public key.
+pub fn fingerprint(path: &Path) -> String {
+    let key = russh::keys::load_public_key(path).unwrap();
+    key.fingerprint(HashAlg::Sha256).to_string()
 }

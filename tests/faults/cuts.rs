@@ -1,0 +1,196 @@
+//! A connection that is damaged at every place, from its first byte to its last, with a real server behind it. Whatever is
+//! claimed of a host, the marker there must agree: "ok" is one line, "unreachable" none, "unknown" none or one.
+
+use crate::harness::{Case, Ran};
+use crate::support::proxy::{At, Fault, Rule, Way};
+use crate::world::Bad;
+use std::sync::Arc;
+use std::time::Duration;
+
+const COMMAND: &str = "echo line >> ~/marker";
+
+/// A link that says nothing for three seconds is dead.
+const ALIVE: &str = ", server_alive_interval = \"1s\", server_alive_count_max = 2";
+
+/// How many hosts are damaged in one run.
+const AT_ONCE: usize = 60;
+
+/// Every so many bytes is damaged; `RUNNER_FAULTS_STEP=1` is each.
+fn step() -> u64 {
+    let step = std::env::var("RUNNER_FAULTS_STEP").ok();
+    step.map_or(47, |step| step.parse().unwrap())
+}
+
+/// How many bytes go each way, and where the messages begin there, when nothing is damaged.
+fn whole() -> Option<[(u64, Vec<u64>); 2]> {
+    let ran = Case::new([Bad::Host]).good(0).exec(COMMAND).run()?;
+    let seen = ran.world.bad[0].proxy.as_ref().unwrap().seen();
+    let [seen] = &seen[..] else {
+        panic!("{seen:?}");
+    };
+    Some([
+        (seen.from_client, seen.to_server.clone()),
+        (seen.from_server, seen.to_client.clone()),
+    ])
+}
+
+/// Damages a direction at each place, of the first connection only unless bits flip; what is claimed, in the order of the places.
+fn sweep(way: Way, bytes: u64, fault: &Fault) -> Option<Vec<(u64, String)>> {
+    let flips = matches!(fault, Fault::Flip(_));
+    let places: Vec<u64> = (0..bytes)
+        .step_by(usize::try_from(step()).unwrap())
+        .collect();
+    let mut claims = Vec::new();
+    for places in places.chunks(AT_ONCE) {
+        let hosts = places.iter().map(|place| {
+            let rule = Rule {
+                way,
+                at: At::Byte(*place),
+                fault: fault.clone(),
+            };
+            Bad::Link(Arc::new(move |number| match flips || number == 0 {
+                true => vec![rule.clone()],
+                false => Vec::new(),
+            }))
+        });
+        let ran = Case::new(hosts)
+            .good(1)
+            .exec(COMMAND)
+            .honest()
+            // A damaged length may have us wait.
+            .deadline(if flips { 5 } else { 60 })
+            .connection(ALIVE)
+            // What ends before the request is tried once more.
+            .within(Duration::from_secs(if flips { 10 } else { 60 }))
+            .run()?;
+        for (event, _) in ran
+            .out
+            .events()
+            .filter(|(event, _)| event["event"] == "host_lost")
+        {
+            println!("{} {}", event["host"], event["message"]);
+        }
+        claims.extend(places.iter().copied().zip(claimed(&ran, places.len())));
+    }
+    Some(claims)
+}
+
+fn claimed(ran: &Ran, count: usize) -> Vec<String> {
+    let mut claims = ran.claims();
+    let name = |number| match count {
+        1 => "bad".to_string(),
+        _ => format!("bad{number}"),
+    };
+    (1..=count)
+        .map(|number| claims.remove(&name(number)).unwrap())
+        .collect()
+}
+
+/// The claims without repetitions, each with the first place of which it is true.
+fn stages(claims: &[(u64, String)]) -> Vec<(u64, &str)> {
+    let mut stages: Vec<(u64, &str)> = Vec::new();
+    for (place, claim) in claims {
+        if stages.last().is_none_or(|(_, last)| last != claim) {
+            stages.push((*place, claim));
+        }
+    }
+    stages
+}
+
+/// Cuts a direction everywhere. What the client sends decides what may have started: before the request nothing has.
+fn cut(way: Way, fault: &Fault) {
+    let Some([there, back]) = whole() else { return };
+    let (bytes, starts) = match way {
+        Way::ToServer => there,
+        Way::ToClient => back,
+    };
+    let claims = sweep(way, bytes, fault).unwrap();
+    let stages = stages(&claims);
+    println!(
+        "{} places of {bytes} bytes, {starts:?}: {stages:?}",
+        claims.len()
+    );
+    // What was cut before the login began, or between the login and the request, is done over another connection.
+    let mut allowed = ["changed", "unreachable", "changed", "unknown", "changed"].into_iter();
+    let in_order = stages
+        .iter()
+        .all(|(_, claim)| allowed.any(|word| word == *claim));
+    assert!(in_order, "{stages:?}");
+    let unknown = stages
+        .iter()
+        .find(|(_, claim)| *claim == "unknown")
+        .unwrap()
+        .0;
+    if way == Way::ToServer {
+        // The request is by far the longest that is sent behind the key exchange.
+        let lengths = starts
+            .windows(2)
+            .skip(3)
+            .map(|pair| (pair[1] - pair[0], pair[0]));
+        let (length, request) = lengths.max().unwrap();
+        assert!(
+            (request + 1..=request + length).contains(&unknown),
+            "{unknown} {request}"
+        );
+    }
+}
+
+#[test]
+fn what_is_sent_is_cut_everywhere() {
+    cut(Way::ToServer, &Fault::Close);
+}
+
+#[test]
+fn what_is_heard_is_cut_everywhere() {
+    cut(Way::ToClient, &Fault::Close);
+}
+
+#[test]
+fn a_reset_is_no_better() {
+    cut(Way::ToClient, &Fault::Reset);
+}
+
+#[test]
+fn every_bit_counts() {
+    let Some([there, back]) = whole() else { return };
+    for (way, bytes) in [(Way::ToServer, there.0), (Way::ToClient, back.0)] {
+        let claims = sweep(way, bytes, &Fault::Flip(0x10)).unwrap();
+        println!("{} flips: {:?}", claims.len(), stages(&claims));
+    }
+}
+
+#[test]
+fn a_link_that_dies_is_noticed() {
+    let Some([there, back]) = whole() else { return };
+    for (way, bytes) in [(Way::ToServer, there.0), (Way::ToClient, back.0)] {
+        let hosts = (0..10).map(|part| {
+            let at = At::Byte(bytes * part / 10);
+            let fault = Fault::Stall;
+            Bad::link(vec![Rule { way, at, fault }])
+        });
+        Case::new(hosts)
+            .good(16)
+            .exec(COMMAND)
+            .honest()
+            .at_deadline()
+            .connection(ALIVE)
+            // What ends before the request is tried once more.
+            .within(Duration::from_secs(6))
+            .run();
+    }
+}
+
+#[test]
+fn one_byte_at_a_time_is_enough() {
+    for way in [Way::ToServer, Way::ToClient] {
+        let slow = Rule {
+            way,
+            at: At::Byte(0),
+            fault: Fault::Slice(1, Duration::ZERO),
+        };
+        Case::new([Bad::link(vec![slow])])
+            .good(1)
+            .deadline(60)
+            .run();
+    }
+}

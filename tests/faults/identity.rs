@@ -1,0 +1,263 @@
+//! Who the host is, and who we are.
+
+use crate::harness::Case;
+use crate::support::hostile::{Say, Server, Ssh, message};
+use crate::support::sshd::public_key_line;
+use crate::world::{Bad, World, fingerprint, key};
+use russh::keys::PrivateKey;
+use russh::keys::ssh_key::LineEnding;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// As many hosts as the main job has, all of them alike.
+fn all_alike() -> Case {
+    Case::new([]).good(26)
+}
+
+/// The lines that known_hosts should have in the end.
+fn lines(world: &World) -> Vec<String> {
+    let key = public_key_line(&world.path("host"));
+    let mut lines: Vec<String> = world
+        .hosts()
+        .map(|host| format!("[127.0.0.1]:{} {key}", host.port))
+        .collect();
+    lines.sort();
+    lines
+}
+
+fn noted(world: &World) -> Vec<String> {
+    let text = fs::read_to_string(world.path("etc/known_hosts")).unwrap_or_default();
+    let mut lines: Vec<String> = text.lines().map(str::to_string).collect();
+    lines.sort();
+    lines
+}
+
+fn nothing_known(world: &World) {
+    fs::remove_file(world.path("etc/known_hosts")).unwrap();
+}
+
+#[test]
+fn first_contact_is_one_question() {
+    let ran = all_alike()
+        .prepare(nothing_known)
+        .types(
+            "Trust them all, and note them in known_hosts? (yes/no)",
+            "yes",
+        )
+        .notes_keys()
+        .run();
+    let Some(ran) = ran else { return };
+    assert_eq!(ran.out.text().matches("Trust them all").count(), 1);
+    assert_eq!(noted(&ran.world), lines(&ran.world));
+}
+
+#[test]
+fn two_runs_at_once_note_each_host_once() {
+    let ran = all_alike()
+        .options(&["--accept-new-host-keys"])
+        .prepare(nothing_known)
+        .notes_keys()
+        .meanwhile(|world, _| {
+            let words = ["exec", "all", "--accept-new-host-keys", "--shell", "true"];
+            let mut other = world.runner(&words);
+            let status = other.stdout(Stdio::null()).stderr(Stdio::null()).status();
+            assert_eq!(status.unwrap().code(), Some(0));
+        })
+        .run();
+    let Some(ran) = ran else { return };
+    assert_eq!(noted(&ran.world), lines(&ran.world));
+}
+
+/// Has another key noted for the bad host than it shows.
+fn another_key(world: &World) {
+    key(&world.path("other"));
+    let file = world.path("etc/known_hosts");
+    let mut lines: Vec<String> = fs::read_to_string(&file)
+        .unwrap()
+        .lines()
+        .map(str::to_string)
+        .collect();
+    let other = public_key_line(&world.path("other"));
+    *lines.last_mut().unwrap() = format!("[127.0.0.1]:{} {other}", world.bad[0].port);
+    fs::write(file, lines.join("\n") + "\n").unwrap();
+}
+
+#[test]
+fn a_changed_key_is_refused_and_nothing_is_sent() {
+    for options in [&[][..], &["--accept-new-host-keys"]] {
+        let ran = Case::new([Bad::Host])
+            .options(options)
+            .prepare(another_key)
+            .exits(8)
+            .run();
+        let Some(ran) = ran else { return };
+        let world = &ran.world;
+        let words = format!(
+            "refused: bad: the host key of bad has changed: {}:26 has ssh-ed25519 {}, the host shows ssh-ed25519 {}",
+            world.path("etc/known_hosts").display(),
+            fingerprint(&world.path("other.pub")),
+            fingerprint(&world.path("host.pub"))
+        );
+        assert!(
+            ran.out.lines().any(|(line, _)| line == words),
+            "{words}\n{}",
+            ran.out.text()
+        );
+        let seen = world.bad[0].proxy.as_ref().unwrap().seen();
+        // The identification, the offer, our part of the exchange, and not a word that is encrypted.
+        assert_eq!(seen.len(), 1);
+        assert!(seen[0].to_server.len() <= 4, "{:?}", seen[0]);
+    }
+}
+
+#[test]
+fn a_key_that_others_can_read() {
+    all_alike()
+        .prepare(|world| {
+            let open = fs::Permissions::from_mode(0o640);
+            fs::set_permissions(world.path("client"), open).unwrap();
+        })
+        .exits(5)
+        .says("error: the private key FOLDER/client can be read by others (mode 0640)")
+        .within(Duration::from_secs(2))
+        .run();
+}
+
+#[test]
+fn a_key_that_is_not_there() {
+    all_alike()
+        .prepare(|world| {
+            for name in ["client", "client.pub"] {
+                fs::remove_file(world.path(name)).unwrap();
+            }
+        })
+        .exits(5)
+        .says("error: there is no key FOLDER/client, which good1 is to be logged in with")
+        .within(Duration::from_secs(2))
+        .run();
+}
+
+const PASSPHRASE: &str = "canary in a coal mine";
+
+fn locked(world: &World) {
+    let path = world.path("client");
+    let key = PrivateKey::read_openssh_file(&path).unwrap();
+    let key = key
+        .encrypt(&mut russh::keys::key::safe_rng(), PASSPHRASE)
+        .unwrap();
+    key.write_openssh_file(&path, LineEnding::LF).unwrap();
+}
+
+#[test]
+fn a_locked_key_without_anyone_to_ask() {
+    Case::new([Bad::Host])
+        .good(0)
+        .prepare(locked)
+        .unreachable("permission denied for user `USER`: there was nothing to try, the server accepts publickey")
+        .says("= help: key FOLDER/client (FINGERPRINT): it is encrypted, and there is no terminal to ask for its passphrase")
+        .within(Duration::from_secs(2))
+        .run();
+}
+
+#[test]
+fn a_locked_key_is_asked_about_once() {
+    let ran = all_alike()
+        .prepare(locked)
+        .types("Passphrase for", PASSPHRASE)
+        .run();
+    let Some(ran) = ran else { return };
+    assert_eq!(ran.out.text().matches("Passphrase for").count(), 1);
+}
+
+/// The bad host's logins ask this agent.
+fn asking(socket: &str) -> String {
+    format!(", identity_agent = \"{socket}\"")
+}
+
+#[test]
+fn a_hung_agent() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("agent");
+    let _listener = UnixListener::bind(&socket).unwrap();
+    let socket = socket.to_str().unwrap().to_string();
+    Case::new([Bad::Host])
+        .connection(&asking(&socket))
+        .prepare(|world| {
+            fs::remove_file(world.path("authorized_keys")).unwrap();
+        })
+        .good(0)
+        .exits(4)
+        .says(&format!("= help: agent {socket}: no answer within 2 s"))
+        .within(Duration::from_secs(2))
+        .run();
+}
+
+#[test]
+fn only_the_configured_key_is_offered() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("agent").to_str().unwrap().to_string();
+    let agent = Command::new("ssh-agent")
+        .args(["-D", "-a", &socket])
+        .stdout(Stdio::null())
+        .spawn();
+    let mut agent = agent.unwrap();
+    assert!(crate::watch::in_time(Duration::from_secs(20), || {
+        std::path::Path::new(&socket).exists()
+    }));
+    for number in 0..10 {
+        let path = folder.path().join(format!("key{number}"));
+        key(&path);
+        let added = Command::new("ssh-add")
+            .arg("-q")
+            .arg(&path)
+            .env("SSH_AUTH_SOCK", &socket)
+            .status();
+        assert!(added.unwrap().success());
+    }
+    let ran = Case::new([Bad::Host])
+        .connection(&asking(&socket))
+        .sshd(&["MaxAuthTries 1"])
+        .run();
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    let Some(ran) = ran else { return };
+    assert!(
+        !ran.world.sshd.log().contains("Failed publickey"),
+        "{}",
+        ran.world.sshd.log()
+    );
+}
+
+#[test]
+fn a_wrong_password_is_tried_once() {
+    let tried = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let server = || {
+        let tried = tried.clone();
+        Bad::server(Server::start(move |wire| {
+            let tried = tried.clone();
+            async move {
+                let mut ssh = Ssh::meet(wire).await?;
+                ssh.service().await?;
+                loop {
+                    let (method, _) = ssh.attempt().await?;
+                    if method == "password" {
+                        tried.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                    }
+                    let only = Say::new(message::AUTH_FAILURE).string("password").byte(0);
+                    ssh.say(&only).await?;
+                }
+            }
+        }))
+    };
+    let servers: Vec<Bad> = (0..26).map(|_| server()).collect();
+    Case::new(servers)
+        .good(0)
+        .options(&["--ask-pass"])
+        .types("SSH password: ", "canary wrong password")
+        .exits(4)
+        .run();
+    assert_eq!(tried.load(std::sync::atomic::Ordering::SeqCst), 1);
+}
