@@ -7,7 +7,6 @@ use super::dial::{Phase, Progress, dial};
 use super::hints::Hints;
 use super::host_key::HostKeys;
 use super::keys::Keys;
-use super::lag::Lag;
 use super::pace::{Pace, pause_before};
 use super::password::Password;
 use super::session::Link;
@@ -32,7 +31,6 @@ pub(super) struct Connector {
     pub(super) host_keys: Arc<HostKeys>,
     pub(super) keys: Keys,
     pub(super) password: Option<Password>,
-    pub(super) lag: Arc<Lag>,
     pub(super) pace: Pace,
     pub(super) jumps: Jumps,
     pub(super) hints: Hints,
@@ -80,8 +78,7 @@ impl Connector {
         jumps: &'a [Target],
     ) -> Boxed<'a, Result<Established, ConnectError>> {
         Box::pin(async move {
-            self.lag.watch();
-            let deadline = Arc::new(Deadline::after(target.connect_timeout, self.lag.clone()));
+            let deadline = Arc::new(Deadline::after(target.connect_timeout));
             let progress = Progress::new();
             let attempts = self.attempts(target, jumps, &deadline, &progress);
             match deadline.run(attempts).await {

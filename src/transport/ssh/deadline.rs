@@ -1,21 +1,23 @@
-//! One deadline for all that it takes to connect. It stands still while the operator is asked something, and does not count
-//! what this machine was too busy for.
+//! One deadline for all that it takes to connect. It stands still while the operator is asked something, and while this
+//! machine does: being stopped, suspended or swamped is not the host's fault.
 
-use super::lag::{Lag, MUCH};
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
+
+/// How often the clock is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// A look that is late by more means that this machine stood still. Deadlines must be kept on one that is merely busy.
+const STOOD_STILL: Duration = Duration::from_millis(500);
 
 /// The moment at which an attempt to connect is given up.
 pub(super) struct Deadline {
     /// `None` while it stands still.
     end: watch::Sender<Option<Instant>>,
     pauses: Mutex<Pauses>,
-    lag: Arc<Lag>,
-    /// The lag that the end has been moved for.
-    credited: Mutex<Duration>,
 }
 
 struct Pauses {
@@ -27,10 +29,8 @@ struct Pauses {
 pub(super) struct Pause<'a>(&'a Deadline);
 
 impl Deadline {
-    pub(super) fn after(time: Duration, lag: Arc<Lag>) -> Self {
+    pub(super) fn after(time: Duration) -> Self {
         Self {
-            credited: Mutex::new(lag.lost()),
-            lag,
             end: watch::Sender::new(Some(Instant::now() + time)),
             pauses: Mutex::new(Pauses {
                 count: 0,
@@ -45,9 +45,10 @@ impl Deadline {
         let mut moved = self.end.subscribe();
         loop {
             let end = *moved.borrow_and_update();
-            let over = async {
-                match end {
-                    Some(end) => tokio::time::sleep_until(end).await,
+            let look = end.map(|end| end.min(Instant::now() + LOOK));
+            let looked = async {
+                match look {
+                    Some(look) => tokio::time::sleep_until(look).await,
                     None => std::future::pending().await,
                 }
             };
@@ -55,27 +56,17 @@ impl Deadline {
                 biased;
                 output = &mut future => return Some(output),
                 _ = moved.changed() => {}
-                () = over => if !self.credit() {
-                    return None;
-                },
+                () = looked => {
+                    let late = look.map_or(Duration::ZERO, |look| look.elapsed());
+                    if late > STOOD_STILL {
+                        tracing::debug!(?late, "this machine stood still");
+                        self.end.send_modify(|end| *end = end.map(|end| end + late));
+                    } else if look == end {
+                        return None;
+                    }
+                }
             }
         }
-    }
-
-    /// Moves the end by the lag that there was since; whether there was any.
-    fn credit(&self) -> bool {
-        let mut credited = self.credited.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut more = self.lag.lost().saturating_sub(*credited);
-        if let Some(end) = *self.end.borrow() {
-            let late = end.elapsed();
-            if late > MUCH {
-                // Who looks for lag may not have had a turn yet, and gets one.
-                more = more.max(late + MUCH);
-            }
-        }
-        *credited += more;
-        self.end.send_modify(|end| *end = end.map(|end| end + more));
-        !more.is_zero()
     }
 
     /// Makes the deadline stand still.
@@ -105,10 +96,11 @@ impl Drop for Pause<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
 
     #[tokio::test(start_paused = true)]
     async fn it_ends_what_takes_too_long() {
-        let deadline = Deadline::after(Duration::from_secs(10), Arc::default());
+        let deadline = Deadline::after(Duration::from_secs(10));
         let start = Instant::now();
         assert!(deadline.run(std::future::pending::<()>()).await.is_none());
         assert_eq!(start.elapsed(), Duration::from_secs(10));
@@ -116,7 +108,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_stands_still_while_the_operator_is_asked() {
-        let deadline = Arc::new(Deadline::after(Duration::from_secs(10), Arc::default()));
+        let deadline = Arc::new(Deadline::after(Duration::from_secs(10)));
         let start = Instant::now();
         let asking = deadline.clone();
         let asked = deadline

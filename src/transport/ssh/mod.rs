@@ -15,7 +15,6 @@ mod hints;
 mod host_key;
 mod keys;
 pub mod known_hosts;
-mod lag;
 mod pace;
 mod password;
 pub mod pattern;
@@ -80,7 +79,6 @@ impl SshTransport {
                 host_keys: host_key::HostKeys::new(options.host_keys, terminal.clone()),
                 keys: keys::Keys::new(options.prompt, terminal),
                 password: options.password.map(password::Password::new),
-                lag: Arc::default(),
                 pace: pace::Pace::default(),
                 jumps: Jumps::default(),
                 hints: hints::Hints::load(hints::file()),
