@@ -103,7 +103,7 @@ fn runs_at_the_same_time_do_not_disturb_each_other() {
     let local = Local::tasks(&[mark("one", ""), mark("two", "")]);
     let children: Vec<_> = (0..6)
         .map(|_| {
-            let mut command = local.bench.command(&["play", "play.toml"]);
+            let mut command = local.bench.command(&["play", "play.toml", "--no-lock"]);
             command.stdout(std::process::Stdio::null()).spawn().unwrap()
         })
         .collect();

@@ -280,6 +280,42 @@ fn what_is_unknown_is_listed_and_needs_a_word() {
     );
 }
 
+/// With connections that are kept the run is another process, which may stay behind.
+#[test]
+fn a_run_whose_connections_are_kept_has_a_journal_too() {
+    let Some(field) = Field::new() else { return };
+    let runtime = tempfile::tempdir().unwrap();
+    let command = |args: &[&str]| {
+        let mut command = field.0.bench.command(args);
+        command.env("XDG_RUNTIME_DIR", runtime.path());
+        command.env("RUNNER_PERSIST", "30s");
+        command
+    };
+    let play = ["play", "play.toml", "-F", "ssh_config"];
+    let mut child = command(&play)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    until("something was done", || field.marks().len() > 3);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    field.settled();
+    let resume = [&play[..], &["--resume", "--skip-unknown"]].concat();
+    let ran = Ran::from(command(&resume).output().unwrap());
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let marks = field.marks();
+    assert!(marks.values().all(|count| *count == 1), "{marks:?}");
+    // The process that stays with the connections does not hold it open.
+    let listed = field.0.bench.run(&["history", "--output", "json"]).out;
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!(listed[0]["state"], "ended", "{listed}");
+    assert_eq!(listed[1]["state"], "killed", "{listed}");
+    assert_eq!(field.0.bench.run(&["show"]).out, ran.out);
+    let closed = command(&["connections", "close", "--all"]).status();
+    assert!(closed.unwrap().success());
+}
+
 #[test]
 fn a_stopped_run_can_be_gone_on_with() {
     for signal in ["INT", "TERM", "HUP"] {
