@@ -186,6 +186,8 @@ fn the_tutorial_works_as_it_is_written() {
                 .env("LC_ALL", "C")
                 .env_remove("RUNNER_INVENTORY")
                 .env("RUNNER_PERSIST", "0")
+                .env("RUNNER_LOCK_DIR", folder.path())
+                .env("XDG_STATE_HOME", folder.path().join("state"))
                 .output()
                 .unwrap();
             let text = String::from_utf8(output.stdout).unwrap();
