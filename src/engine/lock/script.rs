@@ -36,7 +36,7 @@ case $rk_b/$rk_c in -/*|*/|*/-*|"$rk_b/$rk_b "*) ;; *) rk_v=gone ;; esac; rk_c=$
 const TAKE: &str = r#"
 rk_r=@RUN@; rk_say() { printf "\n%s %s\n" @NONCE@ "$*"; };
 if rk_stat $$; then rk_s=$rk_y; else rk_s=0; fi; rk_f=$rk_p$rk_r.$$.$rk_s.@BY@;
-rk_gone() { trap "" HUP INT TERM; rm -f "$rk_f"; exit 129; }; trap rk_gone HUP INT TERM;
+rk_gone() { trap "" HUP INT TERM PIPE; rm -f "$rk_f"; exit 129; }; trap rk_gone HUP INT TERM PIPE;
 rk_see() { rk_o=; rk_l=; for rk_e in "$rk_p"*; do case $rk_e in "$rk_p$rk_r".*) [ -n "$rk_o" ] || rk_l=1 ;;
 "$rk_p"[0-9]*-[0-9]*-*.[0-9]*.[0-9]*.*) [ -n "$rk_o" ] || rk_o=$rk_e ;; esac; done; };
 rk_make() { set -C; { printf "%s %s\n" "$rk_b" "@WHAT@" >"$rk_f"; } 2>/dev/null; rk_c=$?; set +C; return $rk_c; };
@@ -49,10 +49,10 @@ rk_say locked $rk_v "${3:--}" "$rk_i" "$rk_c"; exit 0; fi;
 sleep 0.05 2>/dev/null || sleep 1; done; rk_say held;
 "#;
 
-/// Gives the lock back once what stands before it has ended with `c`. To replace the shell spares a process; a signal that comes
-/// right then must not end what has taken its place before the file is gone.
+/// Gives the lock back once what stands before it has ended with `c`. To replace the shell spares a process; nothing that asks the shell
+/// to end may hit what has taken its place.
 const GIVE: &str = r#"
-; trap "" HUP INT TERM; [ $c = 0 ] && exec rm -f "$rk_f"; rm -f "$rk_f"; exit $c
+; trap "" HUP INT TERM PIPE; [ $c = 0 ] && exec rm -f "$rk_f"; rm -f "$rk_f"; exit $c
 "#;
 
 /// Removes what a run has left behind.
