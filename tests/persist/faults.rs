@@ -159,7 +159,7 @@ fn a_run_that_stands_still_holds_up_no_other() {
     let path = wait.path().display();
     let mut running = kept.start(&format!(
         "touch {path}/runs; while [ ! -e {path}/go ]; do sleep 0.05; done; n=0; \
-         while [ $n -lt 200 ]; do head -c 100000 /dev/zero | tr '\\0' x | fold -w 99; n=$((n + 1)); echo $n >{path}/count; done"
+         while [ $n -lt 160 ]; do head -c 100000 /dev/zero | tr '\\0' x | fold -w 99; n=$((n + 1)); echo $n >{path}/count; done"
     ));
     until("the command runs", || wait.path().join("runs").exists());
     signal("STOP", &running.group());
