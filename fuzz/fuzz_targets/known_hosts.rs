@@ -41,6 +41,9 @@ fuzz_target!(|input: &[u8]| {
         let written = std::fs::read(&path).expect("the file");
         assert!(written.starts_with(input), "a line that was there has gone");
         let known = KnownHosts::load(&[path], &[]).expect("what was just read");
-        assert!(matches!(known.verdict(host, port, &KEY), Verdict::Known { .. }));
+        assert!(matches!(
+            known.verdict(host, port, &KEY),
+            Verdict::Known { .. }
+        ));
     }
 });
