@@ -1,0 +1,240 @@
+//! What came of a run, held against what must be true in every case.
+
+use super::*;
+
+/// How soon the remote trees of a connection that is gone must have ended.
+const GONE: Duration = Duration::from_secs(5);
+
+/// What came of a run.
+pub struct Ran {
+    pub world: World,
+    pub code: i32,
+    pub out: Said,
+    pub err: Said,
+    /// From the start of the process to its end.
+    pub took: Duration,
+    /// The most memory, in KiB.
+    pub peak: u64,
+    /// How long after the fault the verdict was there, if there was one to wait for.
+    pub verdict: Option<Duration>,
+    /// How long after the start the last good host was done.
+    pub good_done: Duration,
+    /// What only the clock was against.
+    pub(super) late: Vec<String>,
+}
+
+impl Ran {
+    /// What had to be said was said, in time, and nothing that a terminal would obey.
+    #[track_caller]
+    pub(super) fn said(&mut self, case: &Case, began: Instant, deadline: Duration) {
+        let all = self.all();
+        let mut verdicts = Vec::new();
+        for (number, line) in case.says.iter().enumerate() {
+            let line = self.filled(line, self.world.bad.first(), deadline);
+            let mut lines = self.out.lines().chain(self.err.lines());
+            let said = lines.find(|(said, _)| *said == line);
+            let (_, when) =
+                said.unwrap_or_else(|| panic!("this was not said:\n{line}\nbut:\n{all}"));
+            if number == 0 {
+                let struck = self.world.bad.iter().filter_map(Host::struck).min();
+                verdicts.push(when - struck.unwrap_or(began).min(when));
+            }
+        }
+        for (host, words) in self.world.bad.iter().zip(&case.lost) {
+            let words = self.filled(words, Some(host), deadline);
+            let is_it = |event: &Value| event["event"] == "host_lost" && event["host"] == host.name;
+            let lost = self.out.events().find(|(event, _)| is_it(event));
+            let (event, when) =
+                lost.unwrap_or_else(|| panic!("{} was not lost:\n{words}\n{all}", host.name));
+            let help = event["help"].as_array().unwrap().iter();
+            let said = std::iter::once(&event["message"]).chain(help);
+            let said: Vec<&str> = said.map(|line| line.as_str().unwrap()).collect();
+            let said = said.join("\n");
+            println!("{}: {said:?} after {:?}", host.name, when - began);
+            match words.strip_suffix("...") {
+                None => assert_eq!(said, words, "{}", host.name),
+                Some(begin) => assert!(said.starts_with(begin), "{}: {said}", host.name),
+            }
+            assert_eq!(event["status"], "unreachable");
+            verdicts.push(when - host.struck().unwrap_or(began).min(when));
+        }
+        if case.exit.is_none() {
+            for host in &self.world.bad {
+                let claims = self.out.events().filter(|(event, _)| is_claim(event));
+                let last = claims
+                    .filter(|(event, _)| event["host"] == host.name)
+                    .last();
+                let (_, when) =
+                    last.unwrap_or_else(|| panic!("nothing is said of {}\n{all}", host.name));
+                verdicts.push(when - host.struck().unwrap_or(when).min(when));
+            }
+        }
+        self.verdict = verdicts.into_iter().max();
+        if self.verdict > Some(case.promised(deadline) + GRACE) {
+            self.late
+                .push(format!("the verdict took {:?}", self.verdict));
+        }
+        // A terminal's lines end with a carriage return as well.
+        let ends = |byte| byte == b'\n' || byte == b'\r' && !case.dialog.is_empty();
+        let obeyed = |byte: &u8| byte.is_ascii_control() && !ends(*byte);
+        let obeyed = all.bytes().find(|byte| obeyed(byte));
+        assert!(
+            obeyed.is_none(),
+            "{obeyed:?} would reach the terminal:\n{all}"
+        );
+        assert!(!all.contains("panicked at"), "{all}");
+    }
+
+    /// What is claimed of each host, where the output is JSON.
+    pub fn claims(&self) -> BTreeMap<String, String> {
+        let mut claims = BTreeMap::new();
+        for (event, _) in self.out.events() {
+            if is_claim(&event) {
+                let word = |name: &str| event[name].as_str().unwrap().to_string();
+                claims.insert(word("host"), word("status"));
+            }
+        }
+        claims
+    }
+
+    /// The exit code that the claims come to.
+    pub(super) fn claimed(&self) -> i32 {
+        let codes = self
+            .claims()
+            .into_values()
+            .map(|claim| match claim.as_str() {
+                "unreachable" => 4,
+                "refused" => 8,
+                "unknown" => 16,
+                "failed" => 2,
+                _ => 0,
+            });
+        codes.fold(0, |all, code| all | code)
+    }
+
+    /// Everything that was said.
+    pub(super) fn all(&self) -> String {
+        self.out.text() + &self.err.text()
+    }
+
+    pub(super) fn filled(&self, line: &str, bad: Option<&Host>, deadline: Duration) -> String {
+        let port = bad.map_or(0, |host| host.port);
+        line.replace("PORT", &port.to_string())
+            .replace("FOLDER", &self.world.folder().display().to_string())
+            .replace("DEADLINE", &format!("{} s", deadline.as_secs()))
+            .replace("USER", &current_user())
+            .replace("FINGERPRINT", &self.world.fingerprint)
+    }
+
+    /// The good hosts have run the command once, before the verdict on one that waits; the bad ones as they should.
+    #[track_caller]
+    pub(super) fn marked(&mut self, case: &Case, began: SystemTime) {
+        let all = self.all();
+        let text = case.exec.clone().unwrap_or_else(|| case.tasks.join("\n"));
+        if !text.contains("~/marker") {
+            return;
+        }
+        if self.code == 5 {
+            for host in self.world.hosts() {
+                let seen = host.proxy.as_ref().map_or(0, |proxy| proxy.seen().len());
+                assert_eq!(
+                    (host.marks(), seen),
+                    (0, 0),
+                    "{} was connected to",
+                    host.name
+                );
+            }
+            return;
+        }
+        for host in &self.world.good {
+            assert_eq!(host.marks(), 1, "{}:\n{all}", host.name);
+            let marked = fs::metadata(host.home.join("marker"))
+                .unwrap()
+                .modified()
+                .unwrap();
+            let marked = marked.duration_since(began).unwrap_or_default();
+            self.good_done = self.good_done.max(marked);
+            if case.waits && self.verdict < Some(marked) {
+                self.late
+                    .push(format!("{} was done only after {marked:?}", host.name));
+            }
+        }
+        if case.exit.is_none() {
+            let claims = self.claims();
+            for host in &self.world.bad {
+                let wanted = match claims[&host.name].as_str() {
+                    "ok" | "changed" => 1..=1,
+                    "unreachable" | "refused" => 0..=0,
+                    "unknown" => 0..=1,
+                    other => panic!("{} is {other}\n{all}", host.name),
+                };
+                let claim = &claims[&host.name];
+                assert!(
+                    wanted.contains(&host.marks()),
+                    "{} is {claim}: {}\n{all}",
+                    host.name,
+                    host.marks()
+                );
+            }
+            return;
+        }
+        let wanted = case.marks.clone().unwrap_or(match self.code {
+            4 | 8 => 0..=0,
+            16 => 0..=1,
+            _ => 1..=1,
+        });
+        for host in &self.world.bad {
+            assert!(
+                wanted.contains(&host.marks()),
+                "{}: {}\n{all}",
+                host.name,
+                host.marks()
+            );
+        }
+    }
+
+    /// Nothing is left: no connection, no process, no temporary file, no secret.
+    #[track_caller]
+    pub(super) fn is_clean(&self, secrets: &[String]) {
+        let world = &self.world;
+        let open = || {
+            world
+                .hosts()
+                .filter(|host| host.open() > 0)
+                .map(|host| host.name.clone())
+        };
+        assert!(
+            in_time(GONE, || open().count() == 0),
+            "open: {:?}",
+            open().collect::<Vec<_>>()
+        );
+        let mut processes = Vec::new();
+        let gone = in_time(GONE, || {
+            processes = left(world.folder());
+            processes.is_empty()
+        });
+        assert!(gone, "these still run: {processes:?}");
+        for file in files(world.folder()) {
+            let name = file
+                .strip_prefix(world.folder())
+                .unwrap()
+                .to_string_lossy()
+                .into_owned();
+            assert!(
+                !name.contains(".runner") && !name.starts_with("tmp/"),
+                "{name} is left"
+            );
+            let content = fs::read(&file).unwrap_or_default();
+            let told = |text: &[u8]| secrets.iter().any(|secret| holds(text, secret.as_bytes()));
+            let secret = told(&content) && name != "etc/token.toml";
+            assert!(!secret, "a secret stands in {name}");
+            assert!(!holds(&content, b"panicked at"), "{name} tells of a panic");
+        }
+        for said in [&self.out, &self.err] {
+            let told = secrets
+                .iter()
+                .any(|secret| holds(&said.bytes, secret.as_bytes()));
+            assert!(!told, "a secret was said:\n{}", said.text());
+        }
+    }
+}
