@@ -20,6 +20,8 @@ case $1-$2 in
   service-ps) echo "t_a.1 on n1: Rejected 1 second ago no such image: app:1" ;;
   service-logs) echo "out of luck" ;;
   stack-ps) cat tasks ;;
+  ps--q) echo c1 ;;
+  exec-*) while [ "$1" != c1 ]; do shift; done; shift; exec "$@" ;;
   stack-deploy) sum=$(sed -n 's/.*sha256: "\(.*\)".*/\1/p' "$6"); . ./deploy; exit 0 ;;
 esac
 "#;
@@ -27,16 +29,16 @@ esac
 /// Two tasks that run.
 const RUNNING: &str = "task|t_a.1|1|Running|Running 9 seconds ago|n1|\ntask|t_a.2|2|Running|Running 9 seconds ago|n1|\n";
 
-/// A stack that somebody else has deployed, and what becomes of ours; what is told of it.
-fn deployed(deploy: &'static str, exit: i32, message: &str) -> Option<crate::harness::Ran> {
-    let task = "name = \"fault\"\nwhen = \"'bad' in group_names\"\n\
-        docker_stack = { name = \"t\", compose = \"stack.yaml\", wait = \"2s\", monitor = \"1s\", \
-        dest = \"{{ hosts }}/bad/stack.yaml\" }\n\
-        env = { PATH = \"{{ hosts }}/bad/bin:/usr/bin:/bin\" }";
-    let mut case = Case::new([Bad::Host])
+/// What one host is to do with the `docker` that is all its own.
+fn case(module: &str, deploy: &'static str) -> Case {
+    let task = format!(
+        "name = \"fault\"\nwhen = \"'bad' in group_names\"\n{module}\n\
+         env = {{ PATH = \"{{{{ hosts }}}}/bad/bin:/usr/bin:/bin\" }}"
+    );
+    Case::new([Bad::Host])
         .patient()
         .options(&["-e", "@etc/place.toml"])
-        .tasks(&[MARK, task])
+        .tasks(&[MARK, &task])
         .prepare(move |world: &World| {
             let vars = format!("hosts = \"{}/hosts\"\n", world.folder().display());
             fs::write(world.path("etc/place.toml"), vars).unwrap();
@@ -55,9 +57,15 @@ fn deployed(deploy: &'static str, exit: i32, message: &str) -> Option<crate::har
             }
             set_mode(&home.join("bin/docker"), 0o755);
         })
-        .exits(exit)
         .marks(1..=1)
-        .within(Duration::from_secs(30));
+        .within(Duration::from_secs(30))
+}
+
+/// A stack that somebody else has deployed, and what becomes of ours; what is told of it.
+fn deployed(deploy: &'static str, exit: i32, message: &str) -> Option<crate::harness::Ran> {
+    let module = "docker_stack = { name = \"t\", compose = \"stack.yaml\", wait = \"2s\", monitor = \"1s\", \
+                  dest = \"{{ hosts }}/bad/stack.yaml\" }";
+    let mut case = case(module, deploy).exits(exit);
     if exit != 0 {
         case = case.says("failed: bad: fault").says(message);
     }
@@ -97,4 +105,27 @@ fn a_service_that_never_converges_is_a_failure() {
         2,
         "not all services run after 2 s: a 1/2 (Rejected: no such image: app:1 on n1)",
     );
+}
+
+/// An admin command in a container that ends with exit code 0, whatever it says.
+fn administered(command: &str) -> Case {
+    let module = format!(
+        "docker_exec = {{ service = \"t_a\", unless = \"test -e ~/made\", shell = \"{command}\" }}"
+    );
+    case(&module, "")
+}
+
+#[test]
+fn an_admin_command_that_did_what_it_says_is_believed() {
+    administered("touch ~/made").exits(0).run();
+}
+
+#[test]
+fn an_admin_command_that_prints_an_error_and_ends_well_is_a_failure() {
+    administered("echo 'no such tenant' >&2")
+        .exits(2)
+        .says("failed: bad: fault")
+        .says("| no such tenant")
+        .says("| the command ended with exit code 0, and `unless` does not hold after it")
+        .run();
 }

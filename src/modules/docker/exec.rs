@@ -11,7 +11,8 @@ pub static SPEC: Spec = Spec {
     about: "Runs a command in a container of this host: the one of a swarm service, or one that is named. A service's \
         container runs on the host that the swarm chose, so the task belongs on that host and not on a manager.\n\n\
         A command counts as changed, and is not run under `--check`. `unless` is a shell text, run in the same \
-        container, that only looks: where it exits with 0, the command is not run.\n\n\
+        container, that only looks: where it exits with 0, the command is not run. It must exit with 0 after the command, \
+        too: tools that print an error and end with exit code 0 are not believed.\n\n\
         Values of `env` do not appear in the host's process list. When the task is interrupted, its command in the \
         container is ended too, as far as the container has a shell.\n\n\
         Registered: `rc`, `stdout`, `stderr`.",
@@ -168,6 +169,27 @@ impl Exec {
         format!("{find}rn_name={}\nrn_find || exit\n", quote(&self.name))
     }
 
+    /// The text of `unless`, asked in the container.
+    fn test(&self, text: &str) -> String {
+        format!(
+            "( {} sh -c {} ) >/dev/null 2>&1",
+            self.docker(""),
+            quote(text)
+        )
+    }
+
+    /// Asks again behind a command that says it went well.
+    fn confirm(&self) -> String {
+        let Some(text) = &self.unless else {
+            return String::new();
+        };
+        format!(
+            "if [ $rn_code = 0 ] && ! {}; then\n\
+             printf 'the command ended with exit code 0, and `unless` does not hold after it\\n' >&2; exit 1\nfi\n",
+            self.test(text)
+        )
+    }
+
     /// `docker exec` with its options, up to the container.
     fn docker(&self, more: &str) -> String {
         let (mut export, mut options) = (String::new(), String::new());
@@ -212,10 +234,9 @@ impl Module for Exec {
     fn probe(&self) -> Option<Script> {
         let test = self.unless.as_ref()?;
         Some(Script::new(format!(
-            "{}if ( {} sh -c {} ) >/dev/null 2>&1; then echo done; fi",
+            "{}if {}; then echo done; fi",
             self.find(),
-            self.docker(""),
-            quote(test),
+            self.test(test),
         )))
     }
 
@@ -242,12 +263,13 @@ impl Module for Exec {
                 "{}{}{feed}( {} {} )\nrn_code=$?\n\
                  if [ $rn_code != 0 ] && [ \"$(docker inspect --format '{{{{.State.Running}}}}' \"$rn_c\" 2>/dev/null)\" != true ]; then\n\
                  printf 'the container of %s ended while the command ran in it\\n' {} >&2\nfi\n\
-                 exit $rn_code",
+                 {}exit $rn_code",
                 self.find(),
                 INTERRUPT.replace("@USER@", &self.user()),
                 self.docker(&format!(" -e RUNNER_EXEC=\"$rn_mark\"{input}")),
                 join(&self.words),
                 quote(&self.name),
+                self.confirm(),
             )),
             "",
         ))
