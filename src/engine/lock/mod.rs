@@ -192,11 +192,11 @@ impl Locks {
         waits && table.pending.keys().any(|pending| pending != host)
     }
 
-    /// Waits for the locks of the hosts that have begun, for at most a fifth of the time that the run has taken so far: those that are
+    /// Waits for the locks of the hosts that have begun, for at most a tenth of the time that the run has taken so far: those that are
     /// slow or dead must not hold up the others.
     pub(super) async fn settle(&self, host: &str) {
         let mut table = self.table.subscribe();
-        let end = Instant::now() + self.started.elapsed() / 5;
+        let end = Instant::now() + self.started.elapsed() / 10;
         let over = |table: &Table| table.since.is_some();
         let none = |table: &Table| table.pending.keys().all(|pending| pending == host);
         let settled = table.wait_for(|table| over(table) || none(table));
