@@ -83,6 +83,9 @@ impl Ran {
         if self.complaints.contains("panicked") || self.code == Some(1) {
             wrong.push(format!("a defect: {}", self.complaints));
         }
+        if !self.left.is_empty() {
+            wrong.push(format!("left on the hosts: {:?}", self.left));
+        }
         let events = self.events();
         let last = events.last().filter(|last| last["event"] == "run_finished");
         match last {

@@ -15,8 +15,12 @@ use tempfile::TempDir;
 /// A run that takes longer hangs.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// What a run has left on a host must be gone by then.
+/// What a run has left on a host must be gone so long after its connection.
 const GONE: Duration = Duration::from_secs(5);
+
+/// A link that carries a few bytes at a time has passed on the end of a connection by then, and connections that were kept
+/// have ended.
+const CARRIED: Duration = Duration::from_secs(45);
 
 /// What the tasks append to the marker, in their order.
 pub const TASKS: [&str; 3] = ["one", "two", "three"];
@@ -177,6 +181,7 @@ impl Field {
     /// What still runs on the servers once it had the time to end: commands, and sessions unless they are kept.
     fn left(&self, kept: bool) -> Vec<String> {
         let begun = Instant::now();
+        let mut closed = begun;
         let (_never, ticks) = mpsc::channel::<()>();
         // A session is about to start a command where the command is not to be seen yet.
         let mut quiet = 0;
@@ -185,7 +190,10 @@ impl Field {
             let mut left: Vec<String> = servers.flat_map(|sshd| below(sshd.pid())).collect();
             left.retain(|line| !kept || !line.contains("sshd"));
             quiet = if left.is_empty() { quiet + 1 } else { 0 };
-            if quiet == if kept { 5 } else { 1 } || begun.elapsed() > GONE {
+            if begun.elapsed() < CARRIED && self.links.iter().any(|link| link.open() > 0) {
+                closed = Instant::now();
+            }
+            if quiet == if kept { 5 } else { 1 } || closed.elapsed() > GONE {
                 return left;
             }
             let _ = ticks.recv_timeout(Duration::from_millis(20));
