@@ -1,6 +1,6 @@
 //! Has the operator edit a text that must not come to lie on a disk.
 
-use super::secrets;
+use super::hidden;
 use crate::diagnostic::{Problem, Problems, cause};
 use crate::exit;
 use crate::ui;
@@ -131,7 +131,7 @@ impl Desk {
         };
         let shown = ui::Terminal::detect();
         let text = ui::diagnostic::problems(problems, shown.style(ui::Color::Auto, true));
-        let text = secrets::redactor().text(&text).into_owned();
+        let text = hidden::redactor().text(&text).into_owned();
         let question = format!("{text}\nEdit it again, or else lose what was changed? (yes/no) ");
         let Some(runtime) = &self.runtime else {
             return Again::No;

@@ -7,6 +7,7 @@ mod demo;
 mod editor;
 mod exec;
 mod front;
+mod hidden;
 mod history;
 pub mod inventory;
 mod journal;
@@ -173,7 +174,7 @@ fn run(arguments: &[OsString], worker: Option<Worker>) -> u8 {
             };
         }
     };
-    secrets::hide_in_panics();
+    hidden::hide_in_panics();
     let persist = cli.command.connect().map(|connect| connect.persist);
     let keeping = match (worker, persist) {
         (Some(worker), _) => Keeping::On(worker),
@@ -190,7 +191,7 @@ fn run(arguments: &[OsString], worker: Option<Worker>) -> u8 {
             let terminal = ui::Terminal::detect();
             let style = terminal.style(ui::Color::Auto, terminal.err);
             let text = ui::diagnostic::problems(&refusal.problems, style);
-            let text = secrets::redactor().text(&text);
+            let text = hidden::redactor().text(&text);
             std::io::stderr().write_all(text.as_bytes()).ok();
             refusal.code
         }

@@ -4,7 +4,7 @@ use super::journal::{self, Entry};
 use super::options::{BecomeOptions, ConnectOptions, OutputOptions};
 use super::signals::Wish;
 use super::worker::{Told, Worker};
-use super::{Answer, Refusal, prompt, secrets, signals};
+use super::{Answer, Refusal, hidden, prompt, secrets, signals};
 use crate::diagnostic::{Problem, Problems};
 use crate::engine::{self, Run};
 use crate::exit;
@@ -257,7 +257,7 @@ impl Write for Log {
         match &mut *self.file() {
             // Each entry comes as a whole.
             Some(file) => file
-                .write_all(&secrets::redactor().bytes(bytes))
+                .write_all(&hidden::redactor().bytes(bytes))
                 .map(|()| bytes.len()),
             None => Ok(bytes.len()),
         }

@@ -112,7 +112,7 @@ pub(super) fn prepare(request: Request<'_>) -> Result<Run, Refusal> {
                 user: request.rights.become_user.clone(),
             },
             become_password: None,
-            redactor: super::secrets::redactor().clone(),
+            redactor: super::hidden::redactor().clone(),
             public: false,
             announces: false,
             shows: false,

@@ -1,6 +1,6 @@
 //! Questions to the operator on the terminal.
 
-use super::secrets;
+use super::hidden;
 use crate::diagnostic::Problem;
 use crate::transport::ssh::{HostKeyPrompt, NewKey, Prompt};
 use crate::ui::Pause;
@@ -42,7 +42,7 @@ impl Passwords {
             ("sudo password", &become_password),
         ] {
             if let Some(text) = text {
-                secrets::redactor().add(name, text).ok();
+                hidden::redactor().add(name, text).ok();
             }
         }
         Ok(Self {
@@ -134,7 +134,7 @@ impl Prompt for Terminal {
             secret(&question).ok()
         });
         let answer = answer.filter(|text| !text.is_empty())?;
-        secrets::redactor()
+        hidden::redactor()
             .add(&format!("passphrase of {}", key.display()), &answer)
             .ok();
         Some(answer)

@@ -1,7 +1,7 @@
 //! `runner secret`: files of secrets.
 
 use super::secrets::{self, Operator};
-use super::{Answer, Refusal, editor, print};
+use super::{Answer, Refusal, editor, hidden, print};
 use crate::diagnostic::{Problem, Problems, cause};
 use crate::exit;
 use crate::secret::sealed::{self, Lock, Opened};
@@ -56,7 +56,7 @@ pub(super) fn run(options: &Options) -> Answer {
         true => Some(sealed::open(
             &path,
             &identities,
-            secrets::redactor(),
+            hidden::redactor(),
             &Operator,
         )?),
         false => None,
@@ -122,7 +122,7 @@ fn lock(
         None if options.passphrase => Ok(Lock::Passphrase(new_passphrase(&options.file)?)),
         None if !named.is_empty() => Ok(Lock::Keys(named)),
         None => {
-            let own = identities.load(secrets::redactor(), &Operator)?;
+            let own = identities.load(hidden::redactor(), &Operator)?;
             if own.is_empty() {
                 let none = Problem::new(format!("there is no key to encrypt {file} for"));
                 return Err(identities
@@ -217,7 +217,7 @@ impl Page {
             ),
             Lock::Keys(_) => {
                 let keys = sealed::recipients(text)?;
-                let own = self.identities.load(secrets::redactor(), &Operator)?;
+                let own = self.identities.load(hidden::redactor(), &Operator)?;
                 if keys.is_empty() {
                     return Err(Problem::new("the text names no key to encrypt it for")
                         .help("a line `# recipient: age1...` names one")

@@ -1,33 +1,16 @@
-//! What must not leave this process, and where it comes from.
+//! Where this process has its secrets from.
 
+use super::hidden::redactor;
 use super::options::RunOptions;
 use super::prompt;
 use crate::document::{Data, Table};
 use crate::inventory::Inventory;
 use crate::playbook::Play;
-use crate::redact::Redactor;
 use crate::secret::{Ask, Identities, Store};
-use std::io::Write;
 use std::path::PathBuf;
-use std::sync::{Arc, LazyLock, OnceLock};
-
-static REDACTOR: LazyLock<Redactor> = LazyLock::new(Redactor::default);
+use std::sync::{Arc, OnceLock};
 
 static STORE: OnceLock<Arc<Store>> = OnceLock::new();
-
-/// Knows every secret of this process.
-pub(super) fn redactor() -> &'static Redactor {
-    &REDACTOR
-}
-
-/// A defect's last words go to standard error without secrets.
-pub(super) fn hide_in_panics() {
-    std::panic::set_hook(Box::new(|defect| {
-        let text = format!("{defect}\n");
-        let text = redactor().text(&text);
-        std::io::stderr().write_all(text.as_bytes()).ok();
-    }));
-}
 
 /// What finds the secrets of this process. A process has one set of options.
 pub(super) fn store(options: &RunOptions) -> Arc<Store> {

@@ -1,6 +1,6 @@
 //! A command on a throw-away host: its channel on one side, a process on the other.
 
-use super::server::Place;
+use super::Place;
 use crate::transport::Exit;
 use crate::transport::local;
 use bytes::Bytes;

@@ -2,3 +2,13 @@
 
 mod command;
 pub mod server;
+
+use russh::keys::PublicKey;
+use std::path::PathBuf;
+
+/// What the logins and commands of a host need to know.
+struct Place {
+    name: String,
+    home: PathBuf,
+    authorized: PublicKey,
+}

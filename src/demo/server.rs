@@ -1,6 +1,6 @@
 //! SSH servers inside this process: throw-away hosts on loopback, each with a home folder of its own.
 
-use super::command;
+use super::{Place, command};
 use russh::keys::{Algorithm, PrivateKey, PublicKey};
 use russh::server::{
     Auth, ChannelOpenHandle, Config, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey,
@@ -32,13 +32,6 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.listening.abort();
     }
-}
-
-/// What its logins and commands need to know.
-pub(super) struct Place {
-    pub(super) name: String,
-    pub(super) home: PathBuf,
-    authorized: PublicKey,
 }
 
 impl Server {

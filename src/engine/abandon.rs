@@ -2,26 +2,13 @@
 
 use super::Context;
 use super::exchange::Trouble;
-use super::host::HostRun;
+use super::host::{HostRun, IDLE, SENT};
 use super::outcome::{self, Early, State};
 use crate::event::{Event, TaskId};
 use crate::playbook::Play;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
-
-/// Where a host is: its task, and whether it is through with it.
-pub(super) struct At {
-    pub(super) play: Arc<Play>,
-    pub(super) task: TaskId,
-    pub(super) since: Instant,
-    pub(super) running: bool,
-}
-
-/// Nothing that may change something is on its way to the host.
-pub(super) const IDLE: i64 = 0;
-/// Something is, and its process is not known.
-pub(super) const SENT: i64 = -1;
 
 /// Tells the rest when it is dropped.
 pub(super) struct Abandon {

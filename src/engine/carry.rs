@@ -1,8 +1,7 @@
 //! Carries files between this machine and a host, over as many connections as it takes.
 
-use super::abandon::{IDLE, SENT};
 use super::exchange::{Identity, Trouble};
-use super::host::HostRun;
+use super::host::{HostRun, IDLE, SENT};
 use super::outcome::{self, Full};
 use super::shell::Roomy;
 use super::transfer::{self, Upload, Way};

@@ -1,13 +1,12 @@
 //! A host during a run: its connection, its state, and what is the same for all that it does.
 
 use super::Context;
-use super::abandon::{At, IDLE};
 use super::exchange::{Identity, Trouble};
 use super::meter::Meter;
 use super::outcome::State;
 use super::question::Question;
 use super::shell::{Shell, Shells};
-use crate::event::{Event, Status};
+use crate::event::{Event, Status, TaskId};
 use crate::inventory::Host;
 use crate::plan::Turn;
 use crate::playbook::{Play, Task};
@@ -16,6 +15,19 @@ use crate::vars::{PlayScope, Scope};
 use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Instant;
+
+/// Where a host is: its task, and whether it is through with it.
+pub(super) struct At {
+    pub(super) play: Arc<Play>,
+    pub(super) task: TaskId,
+    pub(super) since: Instant,
+    pub(super) running: bool,
+}
+
+/// Nothing that may change something is on its way to the host.
+pub(super) const IDLE: i64 = 0;
+/// Something is, and its process is not known.
+pub(super) const SENT: i64 = -1;
 
 /// A host during a run.
 pub(super) struct HostRun {

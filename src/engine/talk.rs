@@ -1,9 +1,8 @@
 //! Talking with a host: messages out, and each answer in when it is needed.
 
-use super::abandon::{IDLE, SENT};
 use super::exchange::{Identity, Trouble};
 use super::flight::Flight;
-use super::host::HostRun;
+use super::host::{HostRun, IDLE, SENT};
 use super::message::Step;
 use super::question::{Answers, Aside, Early, Question};
 use crate::event::Traffic;

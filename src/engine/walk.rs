@@ -1,9 +1,8 @@
 //! One host's way through its tasks: ask early, act in order, stop when something is wrong.
 
-use super::abandon::At;
 use super::ahead::Look;
 use super::exchange::Identity;
-use super::host::{HostRun, Work};
+use super::host::{At, HostRun, Work};
 use super::outcome::{self, Early, Full, State, Verdict};
 use super::question::Answers;
 use super::turn::{Here, ends_tries};

@@ -1,6 +1,6 @@
 //! What the program tells without connecting to anything.
 
-use crate::bench::{Bench, Ran, play};
+use crate::support::bench::{Bench, Ran, play};
 
 fn says(bench: &Bench, args: &[&str], words: &str) {
     let ran = bench.run(args);

@@ -7,14 +7,12 @@
     reason = "a test that can't go on says so"
 )]
 
-mod bench;
 mod listings;
 mod mistakes;
 mod quoting;
 mod real;
 mod resume;
 mod rights;
-mod site;
 #[path = "../support/mod.rs"]
 mod support;
 mod templates;

@@ -1,8 +1,8 @@
 //! Any text but NUL reaches a program on the host as it is: as an argument, an environment variable, standard input, a
 //! quoted word in a shell's text and a file's content and path, through every login shell and `sudo`.
 
-use crate::bench::play;
-use crate::site::{Site, User};
+use crate::support::bench::play;
+use crate::support::site::{Site, User};
 use crate::support::sshd;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};

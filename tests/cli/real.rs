@@ -1,7 +1,7 @@
 //! Plays over a real `sshd`: twice with every login shell, signals, deadlines, large files.
 
-use crate::bench::play;
-use crate::site::{Site, User, alive, until};
+use crate::support::bench::play;
+use crate::support::site::{Site, User, alive, until};
 use crate::support::sshd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

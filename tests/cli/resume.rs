@@ -1,6 +1,6 @@
 //! An image's tar over a link that breaks: the run goes on where it stopped, and so does the next one.
 
-use crate::bench::{Bench, Ran, play};
+use crate::support::bench::{Bench, Ran, play};
 use crate::support::sshd::{Sshd, current_user};
 use std::collections::VecDeque;
 use std::io::{Read, Write};

@@ -1,12 +1,11 @@
 //! Becoming another user with a real `sudo`.
 
-use crate::bench::play;
-use crate::site::{PATIENCE, Site, User};
-use crate::support::sshd;
-use std::io::{Read, Write};
+use crate::support::bench::play;
+use crate::support::site::{Site, User};
+use crate::support::{sshd, terminal};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::mpsc;
 
 const PASSWORD: &str = "c0rrect h0rse";
 
@@ -93,44 +92,8 @@ fn sudo_that_wants_a_password_says_how_to_give_it() {
 /// Plays on a terminal and answers the question for the password; what the terminal showed, and the exit code.
 fn asked(site: &Site, answer: &str) -> (String, i32) {
     let command = site.command(&["--ask-become-pass", "--output", "plain", "--color", "never"]);
-    let words: Vec<String> = std::iter::once(command.get_program())
-        .chain(command.get_args())
-        .map(|word| runner::shell::quote(word.to_str().unwrap()))
-        .collect();
-    let mut child = Command::new("script")
-        .args([
-            "--quiet",
-            "--return",
-            "--command",
-            &words.join(" "),
-            "/dev/null",
-        ])
-        .current_dir(site.bench.root())
-        .env("HOME", site.bench.root())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut output = child.stdout.take().unwrap();
-    let (send, heard) = mpsc::channel();
-    std::thread::spawn(move || {
-        let mut piece = [0; 4096];
-        while let Ok(count @ 1..) = output.read(&mut piece) {
-            let _ = send.send(piece[..count].to_vec());
-        }
-    });
-    let mut input = child.stdin.take().unwrap();
-    let mut shown = Vec::new();
-    let mut answered = false;
-    while let Ok(piece) = heard.recv_timeout(PATIENCE) {
-        shown.extend(piece);
-        if !answered && String::from_utf8_lossy(&shown).contains("sudo password") {
-            answered = true;
-            input.write_all(format!("{answer}\n").as_bytes()).unwrap();
-        }
-    }
-    let code = child.wait().unwrap().code().unwrap();
-    (String::from_utf8(shown).unwrap(), code)
+    let shown = terminal::answered(&command, &[("sudo password", answer)]).unwrap();
+    (shown.text, shown.code)
 }
 
 fn with_password(tag: &str) -> Option<User> {

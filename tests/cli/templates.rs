@@ -1,6 +1,6 @@
 //! Mistakes in templates and variables, found for every host before the first connection.
 
-use crate::bench::{Bench, play, refused};
+use crate::support::bench::{Bench, play, refused};
 
 #[test]
 fn syntax_of_expressions() {

@@ -1,7 +1,7 @@
 //! `--timing`: the numbers of a real run.
 
-use crate::bench::Bench;
-use crate::site::Site;
+use crate::support::bench::Bench;
+use crate::support::site::Site;
 use serde_json::Value;
 
 const PLAYBOOK: &str = r#"

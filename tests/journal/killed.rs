@@ -1,7 +1,7 @@
 //! A runner that is killed at some moment, and what the next one makes of it, on a real `sshd`.
 
-use crate::bench::Ran;
-use crate::site::{Site, until};
+use crate::support::bench::Ran;
+use crate::support::site::{Site, until};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::process::{Child, Stdio};

@@ -1,6 +1,6 @@
 //! Hosts that are this machine, so that what they did can be read from one file.
 
-use crate::bench::{Bench, Ran};
+use crate::support::bench::{Bench, Ran};
 use std::path::PathBuf;
 
 /// A folder with the hosts `a`, `b` and `c`, and a playbook in which `DIR` stands for the folder. Tasks leave lines in

@@ -8,9 +8,6 @@
     reason = "a test that can't go on says so"
 )]
 
-#[allow(dead_code, reason = "the other half of it is for other tests")]
-#[path = "../cli/bench.rs"]
-mod bench;
 mod changed;
 mod files;
 mod history;
@@ -18,9 +15,6 @@ mod killed;
 mod lists;
 mod local;
 mod resume;
-#[allow(dead_code, reason = "the other half of it is for other tests")]
-#[path = "../cli/site.rs"]
-mod site;
 #[path = "../support/mod.rs"]
 mod support;
 mod unwritten;

@@ -85,7 +85,7 @@ fn on_a_full_disk() {
     let run = |args: &[&str]| {
         let mut command = local.bench.command(args);
         let command = command.env("XDG_STATE_HOME", state.path());
-        crate::bench::Ran::from(command.output().unwrap())
+        crate::support::bench::Ran::from(command.output().unwrap())
     };
     let ran = run(&["play", "play.toml"]);
     assert_eq!(ran.code, 0, "{ran:?}");

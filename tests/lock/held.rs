@@ -1,8 +1,8 @@
 //! The second of two runs is told whose hosts these are.
 
-use crate::bench::play;
 use crate::hosts::{Hosts, folder, machine, since};
-use crate::site::until;
+use crate::support::bench::play;
+use crate::support::site::until;
 use crate::support::sshd;
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -1,7 +1,7 @@
 //! Machines with a lock each, and runs that hold them.
 
-use crate::bench::{Bench, Ran, play};
-use crate::site::{alive, until};
+use crate::support::bench::{Bench, Ran, play};
+use crate::support::site::{alive, until};
 use crate::support::sshd::{Sshd, current_user};
 use std::fs;
 use std::path::{Path, PathBuf};

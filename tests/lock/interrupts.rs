@@ -1,8 +1,8 @@
 //! A run that is interrupted says of every host what was done there and what was not.
 
-use crate::bench::{Bench, play};
 use crate::hosts::{Hosts, Run, signal};
-use crate::site::{alive, until};
+use crate::support::bench::{Bench, play};
+use crate::support::site::{alive, until};
 use std::fs;
 use std::time::Duration;
 
@@ -90,7 +90,11 @@ fn the_second_signal_ends_at_once_and_names_what_may_be_left() {
 }
 
 /// A run is interrupted while it waits, and ends soon.
-fn interrupted(bench: &Bench, playbook: &str, begun: impl FnMut() -> bool) -> crate::bench::Ran {
+fn interrupted(
+    bench: &Bench,
+    playbook: &str,
+    begun: impl FnMut() -> bool,
+) -> crate::support::bench::Ran {
     let mut run = Run::new(&mut bench.command(&["play", playbook]));
     until("it waits", begun);
     run.signal("INT");

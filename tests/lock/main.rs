@@ -8,16 +8,10 @@
     reason = "a test that can't go on says so"
 )]
 
-#[allow(dead_code, reason = "the other half of it is for other tests")]
-#[path = "../cli/bench.rs"]
-mod bench;
 mod held;
 mod hosts;
 mod interrupts;
 mod released;
-#[allow(dead_code, reason = "the other half of it is for other tests")]
-#[path = "../cli/site.rs"]
-mod site;
 #[path = "../support/mod.rs"]
 mod support;
 mod unlock;

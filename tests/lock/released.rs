@@ -1,7 +1,7 @@
 //! A lock is gone when its run is, however that ends.
 
 use crate::hosts::{Hosts, Run, signal};
-use crate::site::{alive, until};
+use crate::support::site::{alive, until};
 use crate::support::sshd;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
@@ -166,7 +166,7 @@ fn other_rights_share_the_lock_and_the_last_gives_it_back() {
     let task = "name = \"as root\"\nbecome = true\nshell = \"touch '{{ work }}/root'\"";
     std::fs::write(
         hosts.bench.path("both.toml"),
-        crate::bench::play(&[task, crate::hosts::HOLD]),
+        crate::support::bench::play(&[task, crate::hosts::HOLD]),
     )
     .unwrap();
     let mut run = hosts.start("both.toml", &[]);

@@ -1,7 +1,7 @@
 //! A lock that was left behind is named, and goes only when the operator says so.
 
 use crate::hosts::{HOLD, Hosts, folder, machine, signal, since};
-use crate::site::{alive, until};
+use crate::support::site::{alive, until};
 use crate::support::sshd;
 use std::fs;
 
@@ -157,7 +157,7 @@ fn a_number_that_another_process_has_by_now_is_no_sign_of_life() {
 
 #[test]
 fn somebody_else_s_lock_is_read_and_stays() {
-    use crate::site::User;
+    use crate::support::site::User;
     let Some(hosts) = Hosts::new(1) else { return };
     let Some(user) = User::new("k", std::path::Path::new("/bin/sh")) else {
         return;

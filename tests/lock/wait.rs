@@ -1,7 +1,7 @@
 //! Who asks to wait gets the hosts when they are free, and nobody waits for ever.
 
 use crate::hosts::{Hosts, Run, machine, since};
-use crate::site::until;
+use crate::support::site::until;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -94,7 +94,11 @@ fn ctrl_c_ends_the_waiting() {
 fn runs_that_need_each_other_s_hosts_all_come_to_their_end() {
     let Some(hosts) = Hosts::new(2) else { return };
     let task = "name = \"alone\"\nshell = \"mkdir '{{ work }}/in-{{ inventory_hostname }}' && sleep 0.1 && rmdir '{{ work }}/in-{{ inventory_hostname }}'\"";
-    std::fs::write(hosts.bench.path("alone.toml"), crate::bench::play(&[task])).unwrap();
+    std::fs::write(
+        hosts.bench.path("alone.toml"),
+        crate::support::bench::play(&[task]),
+    )
+    .unwrap();
     let mut runs: Vec<Run> = (0..5)
         .map(|_| hosts.start("alone.toml", &["--lock-wait", "10m"]))
         .collect();

@@ -1,8 +1,8 @@
 //! How runs end when another process does the work: codes, signals, deaths.
 
-use crate::bench::play;
 use crate::kept::{Kept, gone, signal, stubborn, told};
-use crate::site::{alive, until};
+use crate::support::bench::play;
+use crate::support::site::{alive, until};
 use std::process::Stdio;
 
 #[test]

@@ -1,7 +1,7 @@
 //! A run is never worse off for what is kept: stale, dead, wrong, or held up.
 
 use crate::kept::{Kept, gone, signal};
-use crate::site::{alive, until};
+use crate::support::site::{alive, until};
 use crate::support::sshd::{HOST_KEY_TYPES, keygen, public_key_line};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

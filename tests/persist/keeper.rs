@@ -1,8 +1,8 @@
 //! What is kept, for whom, for how long, and how it is shown.
 
-use crate::bench::{Ran, play};
 use crate::kept::{Kept, Running, gone};
-use crate::site::{alive, until};
+use crate::support::bench::{Ran, play};
+use crate::support::site::{alive, until};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

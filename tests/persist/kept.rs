@@ -1,7 +1,7 @@
 //! A real `sshd`, and a folder of its own for what is kept.
 
-use crate::bench::Ran;
-use crate::site::{PATIENCE, Site, alive, until};
+use crate::support::bench::Ran;
+use crate::support::site::{PATIENCE, Site, alive, until};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

@@ -8,15 +8,9 @@
     reason = "a test that can't go on says so"
 )]
 
-#[allow(dead_code, reason = "the other half of it is for other tests")]
-#[path = "../cli/bench.rs"]
-mod bench;
 mod ends;
 mod faults;
 mod keeper;
 mod kept;
-#[allow(dead_code, reason = "the other half of it is for other tests")]
-#[path = "../cli/site.rs"]
-mod site;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,9 +1,10 @@
 //! A secret from each source goes every way that one can take, and appears nowhere that it should not.
 
-use crate::site::{Site, User};
+use crate::keys::{encrypted, identity};
 use crate::support::shell::toml;
+use crate::support::site::{Site, User};
 use crate::support::sshd;
-use crate::terminal::{encrypted, identity, on_terminal};
+use crate::support::terminal;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use std::io::Write;
@@ -103,7 +104,7 @@ impl Nest {
         let [env, command, prompt, file] =
             ["by_env", "by_command", "by_prompt", "by_file"].map(Canary::new);
         let tasks: Vec<&str> = tasks.iter().map(String::as_str).collect();
-        let playbook = crate::bench::play(&tasks)
+        let playbook = crate::support::bench::play(&tasks)
             .replace("HOST", host.path().to_str().unwrap())
             .replacen(
                 "hosts = \"all\"\n",
@@ -155,7 +156,7 @@ impl Nest {
             .env("CANARY", &self.env.value)
             .env("TMPDIR", self.site.bench.path("tmp"))
             .env("RUNNER_LOG", "trace");
-        let shown = on_terminal(&command, &[("The prompted: ", &self.prompt.value)])?;
+        let shown = terminal::answered(&command, &[("The prompted: ", &self.prompt.value)])?;
         Some((shown.text, shown.code))
     }
 
@@ -400,7 +401,7 @@ fn no_password_and_no_passphrase_is_shown() {
         let text = toml(&format!("{}\n", canary.value));
         format!("shell = {{ cmd = \"cat; id -un\", stdin = {text} }}")
     };
-    let playbook = crate::bench::play(&[&say(&password), &say(&passphrase)]);
+    let playbook = crate::support::bench::play(&[&say(&password), &say(&passphrase)]);
     let site = Site::new(&user.name, &playbook.replacen("\n", "\nbecome = true\n", 1));
     let Some(site) = site else { return };
     let key = site.sshd.files.client_key();
@@ -416,7 +417,7 @@ fn no_password_and_no_passphrase_is_shown() {
         ("sudo password: ", password.value.as_str()),
         ("Passphrase for ", &passphrase.value),
     ];
-    let shown = on_terminal(&command, &answers);
+    let shown = terminal::answered(&command, &answers);
     let _ = std::fs::remove_file(rule);
     let Some(shown) = shown else { return };
     assert_eq!(shown.code, 0, "{}", shown.text);

@@ -1,8 +1,9 @@
 //! `runner secret edit`.
 
-use crate::bench::{Bench, Ran};
-use crate::site::until;
-use crate::terminal::{encrypted, identity, on_terminal};
+use crate::keys::{encrypted, identity};
+use crate::support::bench::{Bench, Ran};
+use crate::support::site::until;
+use crate::support::terminal;
 use runner::secret::Identity;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -179,7 +180,8 @@ fn a_mistake_is_edited_again_with_all_that_was_written() {
         "if grep -q wrong \"$1\"; then sed -i 's/wrong/\"s3cr3t-w0rd\"/' \"$1\"; else echo 'pw = wrong' >>\"$1\"; fi",
     );
     let key = mine(&bench);
-    let Some(shown) = on_terminal(&command(&bench, &["s.toml.age"]), &[("(yes/no)", "yes")]) else {
+    let Some(shown) = terminal::answered(&command(&bench, &["s.toml.age"]), &[("(yes/no)", "yes")])
+    else {
         return;
     };
     assert_eq!(shown.code, 0, "{}", shown.text);
@@ -197,7 +199,7 @@ fn a_passphrase() {
     let bench = bench("echo 'pw = \"s3cr3t-w0rd\"' >>\"$1\"");
     let args = ["--passphrase", "s.toml.age"];
     let answers = [("New passphrase", "0pen sesame"), ("again", "0pen sesame")];
-    let Some(shown) = on_terminal(&command(&bench, &args), &answers) else {
+    let Some(shown) = terminal::answered(&command(&bench, &args), &answers) else {
         return;
     };
     assert_eq!(shown.code, 0, "{}", shown.text);
@@ -207,7 +209,7 @@ fn a_passphrase() {
         ("That passphrase is wrong", "0pen sesame"),
         ("(yes/no)", "no"),
     ];
-    let Some(shown) = on_terminal(&command(&bench, &["s.toml.age"]), &answers) else {
+    let Some(shown) = terminal::answered(&command(&bench, &["s.toml.age"]), &answers) else {
         return;
     };
     assert_eq!(shown.code, 5, "{}", shown.text);

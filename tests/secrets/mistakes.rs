@@ -1,7 +1,7 @@
 //! What is wrong with secrets is said before anything is connected to, and without them.
 
-use crate::bench::{Bench, play};
-use crate::terminal::{encrypted, identity};
+use crate::keys::{encrypted, identity};
+use crate::support::bench::{Bench, play};
 use std::os::unix::fs::PermissionsExt;
 
 const USE: &str = "debug = { msg = \"{{ pw }}\" }";

@@ -1,7 +1,8 @@
 //! Where secrets come from, which of them are wanted, and what shows of them.
 
-use crate::bench::{Bench, play};
-use crate::terminal::{encrypted, identity, on_terminal};
+use crate::keys::{encrypted, identity};
+use crate::support::bench::{Bench, play};
+use crate::support::terminal;
 
 /// A host that needs no SSH.
 const LOCAL: &str = "[hosts]\none = { connection = { transport = \"local\" } }\n";
@@ -181,7 +182,7 @@ fn one_is_asked_for_by_an_option() {
     let bench = Bench::with(play(&["assert = { that = \"pw == 's3cr3t-w0rd'\" }", SHOW]))
         .file("inventory/hosts.toml", LOCAL);
     let command = bench.command(&["play", "play.toml", "--ask-secret", "pw"]);
-    let Some(shown) = on_terminal(&command, &[("pw: ", "s3cr3t-w0rd")]) else {
+    let Some(shown) = terminal::answered(&command, &[("pw: ", "s3cr3t-w0rd")]) else {
         return;
     };
     assert_eq!(shown.code, 0, "{}", shown.text);

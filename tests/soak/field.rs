@@ -140,7 +140,7 @@ impl Field {
         let status = waiting.join().unwrap();
         let took = begun.elapsed();
         let left = self.left(schedule.kept);
-        let ran = Ran {
+        let mut ran = Ran {
             output: std::io::read_to_string(output).unwrap(),
             complaints: fs::read_to_string(self.path("err")).unwrap(),
             code: status.code(),
@@ -151,7 +151,10 @@ impl Field {
             left,
             took,
         };
-        fs::remove_dir_all(marks).unwrap();
+        if let Err(error) = fs::remove_dir_all(marks) {
+            ran.left
+                .push(format!("something that still writes: {error}"));
+        }
         ran
     }
 
@@ -190,10 +193,12 @@ impl Field {
             let mut left: Vec<String> = servers.flat_map(|sshd| below(sshd.pid())).collect();
             left.retain(|line| !kept || !line.contains("sshd"));
             quiet = if left.is_empty() { quiet + 1 } else { 0 };
-            if begun.elapsed() < CARRIED && self.links.iter().any(|link| link.open() > 0) {
+            let carries = |link: &Proxy| link.busy() || (!kept && link.open() > 0);
+            if begun.elapsed() < CARRIED && self.links.iter().any(carries) {
                 closed = Instant::now();
+                quiet = 0;
             }
-            if quiet == if kept { 5 } else { 1 } || closed.elapsed() > GONE {
+            if quiet == if kept { 10 } else { 1 } || closed.elapsed() > GONE {
                 return left;
             }
             let _ = ticks.recv_timeout(Duration::from_millis(20));

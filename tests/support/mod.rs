@@ -8,8 +8,11 @@
 )]
 
 pub mod background;
+pub mod bench;
 pub mod hostile;
 pub mod place;
 pub mod proxy;
 pub mod shell;
+pub mod site;
 pub mod sshd;
+pub mod terminal;

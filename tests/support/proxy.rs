@@ -122,6 +122,8 @@ pub struct Seen {
     pub from_server: u64,
     /// When the first fault struck.
     pub struck: Option<Instant>,
+    /// How many of its directions have something in hand that is not passed on yet.
+    pub in_hand: u8,
     /// The client has closed it, or the proxy has.
     pub over: bool,
 }
@@ -187,6 +189,12 @@ impl Proxy {
     pub fn open(&self) -> usize {
         let seen = self.shared.seen.lock().unwrap();
         seen.iter().filter(|seen| !seen.over).count()
+    }
+
+    /// Whether something has come that is still to be passed on.
+    pub fn busy(&self) -> bool {
+        let seen = self.shared.seen.lock().unwrap();
+        seen.iter().any(|seen| !seen.over && seen.in_hand > 0)
     }
 }
 
@@ -270,6 +278,7 @@ async fn connection(
         let back = lane(Way::ToClient).carry(from_server, to_client);
         tokio::try_join!(there, back).err()
     };
+    shared.seen.lock().unwrap()[number].in_hand = 0;
     match end {
         None | Some(End::Broken) => {}
         Some(End::Reset) => {
@@ -344,6 +353,7 @@ impl Lane<'_> {
                 }
             }
             self.write(&mut to, &buffer[sent..count]).await?;
+            self.see(|seen| seen.in_hand -= 1);
             place += count as u64;
         }
     }
@@ -392,6 +402,7 @@ impl Lane<'_> {
                 Way::ToClient => (&mut seen.to_client, &mut seen.from_server),
             };
             *bytes += count;
+            seen.in_hand += 1;
             let room = NOTED.saturating_sub(noted.len());
             noted.extend(starts.iter().take(room).map(|(_, at)| place + *at as u64));
         });

@@ -1,6 +1,6 @@
 //! Files that are not there, and what imports what.
 
-use crate::bench::{Bench, play, refused};
+use crate::support::bench::{Bench, play, refused};
 
 #[test]
 fn several_mistakes_in_several_files_come_at_once() {

@@ -1,6 +1,6 @@
 //! Names that nobody knows, and those that are missing.
 
-use crate::bench::{play, refused};
+use crate::support::bench::{play, refused};
 
 #[test]
 fn unknown_keys_of_a_play() {

@@ -1,6 +1,6 @@
 //! The command line: options, variables, patterns, words; and what a guard refuses.
 
-use crate::bench::{Bench, play};
+use crate::support::bench::{Bench, play};
 
 #[test]
 fn tags_and_tasks_that_nobody_has() {

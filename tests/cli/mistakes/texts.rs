@@ -1,6 +1,6 @@
 //! Playbooks that are no playbooks.
 
-use crate::bench::{Bench, play, refused};
+use crate::support::bench::{Bench, play, refused};
 
 #[test]
 fn toml_that_is_none() {

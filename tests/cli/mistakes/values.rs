@@ -1,6 +1,6 @@
 //! Values that nothing takes.
 
-use crate::bench::{play, refused};
+use crate::support::bench::{play, refused};
 
 #[test]
 fn values_of_the_wrong_type() {

@@ -176,7 +176,8 @@ impl Case {
         words.extend(self.options.iter().map(String::as_str));
         let mut command = world.runner(&words);
         if !self.dialog.is_empty() {
-            command = terminal::on(&command);
+            command =
+                crate::support::terminal::on(&command, &["--output", "plain", "--color", "never"]);
         }
         if let Some(text) = &self.through {
             command = wrapped(&command, &["bash", "-c", text, "bash"]);

@@ -1,7 +1,7 @@
 //! A real `sshd` on loopback as the host `one`, and users to log in as.
 
-use crate::bench::{Bench, Ran};
-use crate::support::sshd::{self, Sshd, current_user};
+use super::bench::{Bench, Ran};
+use super::sshd::{self, Sshd, current_user};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
