@@ -148,6 +148,7 @@ fn turn(
         dir: play.dir.clone(),
         lookup: &lookup,
         diff,
+        no_log: task.no_log,
         later: Mutex::new(None),
     };
     let args = Args::new(task.spec, &body, &files).map_err(Stop::Problems)?;
@@ -238,6 +239,7 @@ struct Files<'a> {
     dir: PathBuf,
     lookup: &'a Lookup,
     diff: bool,
+    no_log: bool,
     later: Mutex<Option<String>>,
 }
 
@@ -284,6 +286,11 @@ impl Local for Files<'_> {
 
     fn diff(&self) -> bool {
         self.diff
+    }
+
+    fn hides(&self, text: &str) -> bool {
+        let secrets = self.lookup.scope().world.secrets.as_ref();
+        self.no_log || secrets.is_some_and(|secrets| secrets.holds(text))
     }
 }
 

@@ -84,6 +84,46 @@ rn_columns() (
 )
 "#;
 
+/// Has a shell run a text that it reads from its standard input, since everyone on the host can read the arguments of a
+/// process. What follows there is the text's own input.
+#[derive(Debug)]
+pub struct Unseen {
+    /// Commands that print the text, and the input behind it.
+    pub feed: String,
+    /// What the shell is to be given with `-c`. It shows nothing of the text but the number of its lines.
+    pub script: String,
+}
+
+impl Unseen {
+    /// For a shell of the Bourne kind. Without an input the text finds an empty one.
+    pub fn new(text: &str, input: Option<&[u8]>) -> Self {
+        let mut feed = format!("printf '%s\\n' {}", quote(text));
+        if let Some(input) = input {
+            feed.push_str(&format!("; {}", print_bytes(input)));
+        }
+        let own = match input {
+            Some(_) => "",
+            None => "exec </dev/null; ",
+        };
+        // A shell reads no byte beyond a line. A text that has not arrived as a whole is not run. All of it is one line, so
+        // that the text's own lines count from one; a line end is the third sign that shells part words at.
+        let script = format!(
+            "rn_n={} rn_t= rn_s= rn_e=${{IFS#??}}; rn_e=${{rn_e%\"${{rn_e#?}}\"}}; \
+             while [ $rn_n -gt 0 ]; do IFS= read -r rn_l || exit 1; \
+             rn_t=$rn_t$rn_s$rn_l; rn_s=$rn_e; rn_n=$((rn_n - 1)); done; \
+             {own}eval \"unset rn_n rn_t rn_s rn_e rn_l; $rn_t\"",
+            text.split('\n').count()
+        );
+        Self { feed, script }
+    }
+
+    /// Whether the shell of this name can do that.
+    pub fn takes(shell: &str) -> bool {
+        let name = shell.rsplit('/').next().unwrap_or(shell);
+        ["sh", "dash", "ash", "bash", "ksh", "mksh", "zsh"].contains(&name)
+    }
+}
+
 /// Quotes a word so that any shell takes it as one literal argument.
 ///
 /// # Examples

@@ -3,7 +3,7 @@
 use super::journal::{self, Entry};
 use super::options::{BecomeOptions, ConnectOptions, OutputOptions};
 use super::signals::Wish;
-use super::worker::{Told, Worker};
+use super::worker::{Told, Worker, forget_environment};
 use super::{Answer, Refusal, hidden, prompt, secrets, signals};
 use crate::diagnostic::{Problem, Problems};
 use crate::engine::{self, Run};
@@ -194,6 +194,10 @@ async fn keep(worker: &Worker, code: u8, folder: &Folder, made: &Made, persist: 
     ) else {
         return;
     };
+    // Nothing is read from the environment any more, and a secret in it must not outlive the run.
+    if forget_environment().is_err() && !secrets::environment().is_empty() {
+        return;
+    }
     if worker.leave(code).is_err() {
         return;
     }

@@ -6,6 +6,7 @@ use crate::transport::kept;
 use rustix::process::{Signal, setsid};
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -156,6 +157,30 @@ impl Worker {
         told
     }
 }
+
+/// Overwrites the environment that this process was started with, which its user can read in `/proc` as long as it lives. Nobody
+/// finds a variable after that, in here neither.
+///
+/// # Errors
+///
+/// The system does not let a process write to its own memory there.
+pub(super) fn forget_environment() -> io::Result<()> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    // The first two fields end with a name that may hold anything.
+    let fields = stat.rsplit(") ").next().unwrap_or("").split(' ');
+    let mut bounds = (fields.skip(ENVIRONMENT - 3)).map_while(|field| field.parse::<u64>().ok());
+    let (Some(start), Some(end)) = (bounds.next(), bounds.next()) else {
+        return Err(io::ErrorKind::Unsupported.into());
+    };
+    let length = usize::try_from(end.saturating_sub(start)).map_err(io::Error::other)?;
+    let memory = std::fs::File::options()
+        .write(true)
+        .open("/proc/self/mem")?;
+    memory.write_all_at(&vec![0; length], start)
+}
+
+/// The field of `/proc/PID/stat`, counted from one, that says where the environment begins; the next one says where it ends.
+const ENVIRONMENT: usize = 50;
 
 /// The exit code of a worker without a front.
 pub(super) const ORPHAN: u8 = exit::DEFECT;

@@ -133,10 +133,8 @@ impl HostRun {
         let acts = !changes.actions.is_empty();
         let command = doing.module.command().filter(|_| acts);
         let redactor = &self.context.options.redactor;
-        if command
-            .as_ref()
-            .is_some_and(|text| redactor.holds(text.as_bytes()))
-        {
+        let visible = doing.module.visible().filter(|_| acts);
+        if visible.is_some_and(|text| redactor.holds(text.as_bytes())) {
             self.context.warn(format!(
                 "{}: the command has a secret in it, which the host's list of processes shows: hand it over with `env` or `stdin`",
                 doing.task.place

@@ -107,6 +107,8 @@ pub trait Local: Send + Sync {
     fn template(&self, path: &str) -> Result<String, Problem>;
     /// Whether `--diff` was given, so that probes bring back contents.
     fn diff(&self) -> bool;
+    /// Whether nobody else on a host may see a text.
+    fn hides(&self, text: &str) -> bool;
 }
 
 /// The rendered arguments of a task on a host.

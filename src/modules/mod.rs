@@ -85,6 +85,11 @@ pub trait Module: Send + Sync + fmt::Debug {
         None
     }
 
+    /// What of that everyone on the host can read in the list of processes while it runs.
+    fn visible(&self) -> Option<String> {
+        self.command()
+    }
+
     /// What must be done, given the answer. No actions: already as wanted.
     fn changes(&self, found: &Found) -> Result<Changes, Failure>;
 

@@ -1,6 +1,6 @@
 //! What `command`, `shell` and `script` share: the conditions under which they run, their folder and input.
 
-use super::shell::{print_bytes, quote};
+use super::shell::{Unseen, print_bytes, quote};
 use super::{Arg, Args, Changes, Failure, Found, Kind, Script};
 use crate::diagnostic::Problem;
 
@@ -38,9 +38,16 @@ pub const STDIN: Arg = Arg::new("stdin", Kind::String, "A text for its standard 
 pub struct Setting {
     creates: Option<String>,
     removes: Option<String>,
-    unless: Option<String>,
+    unless: Option<Test>,
     chdir: Option<String>,
     stdin: Option<String>,
+}
+
+/// A text that only looks.
+#[derive(Debug)]
+struct Test {
+    text: String,
+    hidden: bool,
 }
 
 impl Setting {
@@ -49,7 +56,10 @@ impl Setting {
         Ok(Self {
             creates: args.string_opt("creates")?,
             removes: args.string_opt("removes")?,
-            unless: args.string_opt("unless")?,
+            unless: args.string_opt("unless")?.map(|text| Test {
+                hidden: args.local.hides(&text),
+                text,
+            }),
             chdir: args.string_opt("chdir")?,
             stdin: args.string_opt("stdin")?,
         })
@@ -72,9 +82,9 @@ impl Setting {
         }
         if let Some(test) = &self.unless {
             text.push_str(&format!(
-                "if ( {}exec sh -c {} ) >/dev/null 2>&1; then echo unless; fi\n",
+                "if ( {}{} ) >/dev/null 2>&1; then echo unless; fi\n",
                 self.enter("exit 1"),
-                quote(test),
+                shell("sh", &test.text, test.hidden, None),
             ));
         }
         (!text.is_empty()).then(|| Script::new(text + "exit 0"))
@@ -121,6 +131,15 @@ impl Setting {
         }
     }
 
+    /// The text that has a shell run a text with the input, in the place of the shell that reads it.
+    pub fn shell(&self, executable: &str, text: &str, hidden: bool) -> String {
+        let input = self.stdin.as_deref().map(str::as_bytes);
+        match hidden {
+            true => shell(executable, text, true, input),
+            false => self.feed() + &shell(executable, text, false, None),
+        }
+    }
+
     fn path(&self, path: &str) -> String {
         match &self.chdir {
             Some(folder) if !path.starts_with('/') => {
@@ -129,6 +148,20 @@ impl Setting {
             _ => quote(&plain(path)),
         }
     }
+}
+
+/// Has a shell run a text: as an argument, or so that nobody can read it.
+fn shell(executable: &str, text: &str, hidden: bool, input: Option<&[u8]>) -> String {
+    let executable = quote(executable);
+    if !hidden {
+        return format!("exec {executable} -c {}", quote(text));
+    }
+    let unseen = Unseen::new(text, input);
+    format!(
+        "{{ {}; }} 2>/dev/null | exec {executable} -c {}",
+        unseen.feed,
+        quote(&unseen.script)
+    )
 }
 
 /// A path that no command takes for an option, and `cd` not for an entry of CDPATH.

@@ -10,10 +10,14 @@ use std::process::{Command, Stdio};
 /// The shells that every script must work in.
 pub const SHELLS: &[&[&str]] = &[&["dash"], &["bash"], &["busybox", "sh"]];
 
+/// A text with this in it is to be hidden.
+pub const SECRET: &str = "s3cr3t";
+
 /// This machine, with a folder in which files are found and templates are taken as they are.
 pub struct Here {
     folder: PathBuf,
     diff: bool,
+    hides: bool,
 }
 
 impl Local for Here {
@@ -32,6 +36,10 @@ impl Local for Here {
     fn diff(&self) -> bool {
         self.diff
     }
+
+    fn hides(&self, text: &str) -> bool {
+        self.hides || text.contains(SECRET)
+    }
 }
 
 /// Builds a module from a task's line, `ping = {}`; the problems as text otherwise.
@@ -49,12 +57,35 @@ pub fn build_in(folder: &Path, text: &str) -> Result<Box<dyn Module>, String> {
     build_with(text, folder.to_path_buf(), true)
 }
 
+/// The same where every text is to be hidden.
+pub fn build_hiding(text: &str) -> Result<Box<dyn Module>, String> {
+    build_here(
+        text,
+        Here {
+            folder: PathBuf::from("."),
+            diff: false,
+            hides: true,
+        },
+    )
+}
+
 fn build_with(text: &str, folder: PathBuf, diff: bool) -> Result<Box<dyn Module>, String> {
+    let hides = false;
+    build_here(
+        text,
+        Here {
+            folder,
+            diff,
+            hides,
+        },
+    )
+}
+
+fn build_here(text: &str, here: Here) -> Result<Box<dyn Module>, String> {
     let root = parse(&Source::new("task.toml", text)).map_err(|problems| problems.to_string())?;
     let table = root.table().map_err(|problem| problem.to_string())?;
     let entry = table.iter().next().ok_or("no task")?;
     let spec = find(&entry.key).ok_or(format!("no module {}", entry.key))?;
-    let here = Here { folder, diff };
     let args = Args::new(spec, &entry.value, &here).map_err(|problems| problems.to_string())?;
     (spec.build)(&args).map_err(|problem| problem.to_string())
 }

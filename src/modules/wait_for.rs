@@ -170,6 +170,10 @@ impl WaitFor {
 }
 
 impl Module for WaitFor {
+    fn visible(&self) -> Option<String> {
+        Some(join(&self.command))
+    }
+
     fn probe(&self) -> Option<Script> {
         Some(Script::new(format!(
             "{}rn_look 5\nif [ -n \"$rn_lack\" ]; then printf '%s\\n' \"$rn_lack\"; fi",

@@ -182,6 +182,10 @@ impl Secrets for Store {
                 .map_err(|problem| problem.at(secret.place().clone()))
         })
     }
+
+    fn holds(&self, text: &str) -> bool {
+        self.redactor.holds(text.as_bytes())
+    }
 }
 
 /// The value under keys with dots between.

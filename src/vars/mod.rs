@@ -56,6 +56,9 @@ pub trait Secrets: Send + Sync {
     ///
     /// Why there is none.
     fn find(&self, secret: &Secret) -> Result<Value, Problem>;
+
+    /// Whether the value of a secret that was found stands in a text.
+    fn holds(&self, text: &str) -> bool;
 }
 
 /// What is the same for every host and task of a run.

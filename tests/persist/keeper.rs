@@ -162,12 +162,21 @@ fn a_keeper_holds_nothing_of_the_operators() {
         .current_dir(kept.site.bench.root())
         .env("XDG_RUNTIME_DIR", kept.folder().parent().unwrap())
         .env_remove("RUNNER_PERSIST")
+        .env("DATABASE_PASSWORD", "c4nary")
         .output()
         .unwrap()
         .into();
     assert_eq!(ran.code, 0, "{ran:?}");
     let keeper = kept.keeper();
     assert!(alive(&keeper));
+    let environment = fs::read(format!("/proc/{keeper}/environ")).unwrap();
+    let left = environment.split(|byte| *byte == 0);
+    let left: Vec<_> = left.filter(|word| !word.is_empty()).collect();
+    let names: Vec<_> = left
+        .iter()
+        .map(|word| String::from_utf8_lossy(word))
+        .collect();
+    assert!(left.is_empty(), "{names:?}");
     let at = |name: &str| format!("/proc/{keeper}/{name}");
     assert_eq!(fs::read_link(at("cwd")).unwrap().to_str(), Some("/"));
     let arguments = fs::read_to_string(at("cmdline")).unwrap();
@@ -194,6 +203,9 @@ fn a_keeper_holds_nothing_of_the_operators() {
         .collect();
     // Process group and session are its own.
     assert_eq!(fields[2..4], [keeper.as_str(), keeper.as_str()]);
+    // It keeps all the same.
+    kept.says(&[], "second");
+    assert_eq!((kept.logins(2), kept.keeper()), (1, keeper));
 }
 
 #[test]

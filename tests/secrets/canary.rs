@@ -11,6 +11,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// One secret, with the signs that encodings care for.
 struct Canary {
@@ -20,10 +21,13 @@ struct Canary {
 
 impl Canary {
     fn new(name: &'static str) -> Self {
+        // No other test's, which may be shown right now.
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
         let id = std::process::id();
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
         Self {
             name,
-            value: format!("c4n'ary-{name}/{id} \"%2x\\n+ü"),
+            value: format!("c4n'ary-{name}/{id}.{count} \"%2x\\n+ü"),
         }
     }
 
@@ -310,40 +314,83 @@ fn no_secret_is_in_a_report_of_mistakes() {
     nest.nothing_is_left();
 }
 
+/// Tells that it has come to its place, and goes on when somebody has looked at all processes.
+fn stand(number: usize) -> String {
+    format!(
+        "touch HOST/here-{number}-{{{{ inventory_hostname }}}}; until [ -e HOST/go-{number}-{{{{ inventory_hostname }}}} ]; do sleep 0.02; done"
+    )
+}
+
 #[test]
 fn no_secret_is_in_the_list_of_processes() {
-    let wait = "name = \"wait\"\nshell = { cmd = \"cat >/dev/null; touch HOST/here-{{ inventory_hostname }}; until [ -e HOST/go ]; do sleep 0.05; done\", stdin = \"{{ by_env }}{{ by_command }}{{ by_prompt }}{{ by_file }}\" }";
-    let file = "name = \"file\"\nfile = { path = \"HOST/{{ inventory_hostname }}\", content = \"{{ by_env }}{{ by_command }}{{ by_prompt }}{{ by_file }}\" }";
-    let template = "name = \"template\"\ntemplate = { src = \"all.j2\", dest = \"HOST/all-{{ inventory_hostname }}\" }";
-    let Some(nest) = Nest::new(&[file.into(), template.into(), wait.into()]) else {
+    let all = "{{ by_env }}{{ by_command }}{{ by_prompt }}{{ by_file }}";
+    let text = "{{ (by_env ~ by_command ~ by_prompt ~ by_file) | quote }}";
+    let task = |number: usize, body: &str| {
+        format!("name = \"{number}\"\n{body}").replace("STAND", &stand(number))
+    };
+    let mut bodies = vec![
+        format!("file = {{ path = \"HOST/{{{{ inventory_hostname }}}}\", content = \"{all}\" }}"),
+        "template = { src = \"all.j2\", dest = \"HOST/all-{{ inventory_hostname }}\" }".to_string(),
+        format!("line = {{ path = \"HOST/{{{{ inventory_hostname }}}}\", line = \"more {all}\" }}"),
+        format!("shell = {{ cmd = \"cat >/dev/null; STAND\", stdin = \"{all}\" }}"),
+    ];
+    for more in [
+        "",
+        ", executable = \"bash\"",
+        ", executable = \"/bin/dash\"",
+        ", stdin = \"x\", chdir = \"/\"",
+    ] {
+        let shell = format!("shell = {{ cmd = \"S={text}; STAND; [ -n \\\"$S\\\" ]\"{more} }}");
+        bodies.push(shell.clone());
+        bodies.push(format!("become = true\n{shell}"));
+    }
+    bodies.push(format!(
+        "command = {{ cmd = \"true\", unless = \": {text}; STAND\" }}"
+    ));
+    bodies.push(format!(
+        "become = true\nscript = {{ src = \"say\", unless = \": {text}; STAND; exit 1\" }}"
+    ));
+    let tasks: Vec<String> = (bodies.iter().enumerate())
+        .map(|(number, body)| task(number, body))
+        .collect();
+    let stands = tasks.iter().filter(|task| task.contains("touch")).count();
+    let Some(mut nest) = Nest::new(&tasks) else {
         return;
     };
+    if sshd::program("sudo").is_none() {
+        return sshd::skip("sudo is not installed");
+    }
+    nest.site.bench = nest.site.bench.file("files/say", "echo hello\n");
     let host = nest.host.path().to_path_buf();
-    let over = std::sync::atomic::AtomicBool::new(false);
+    let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let looking = scope.spawn(|| {
             let mut seen = Vec::new();
-            loop {
-                let there = ["one", "two"]
-                    .iter()
-                    .all(|name| host.join(format!("here-{name}")).exists());
+            let mut looks = 0;
+            while !over.load(Ordering::SeqCst) {
+                let standing: Vec<String> = std::fs::read_dir(&host)
+                    .unwrap()
+                    .filter_map(|entry| entry.unwrap().file_name().into_string().ok())
+                    .filter_map(|name| Some(format!("go{}", name.strip_prefix("here")?)))
+                    .filter(|go| !host.join(go).exists())
+                    .collect();
                 seen.extend(processes(&nest));
-                if there || over.load(std::sync::atomic::Ordering::SeqCst) {
-                    break;
+                for go in standing {
+                    std::fs::write(host.join(go), "").unwrap();
+                    looks += 1;
                 }
-                std::thread::yield_now();
             }
-            std::fs::write(host.join("go"), "").unwrap();
-            seen
+            (seen, looks)
         });
         let played = nest.play(&[]);
-        over.store(true, std::sync::atomic::Ordering::SeqCst);
-        let seen = looking.join().unwrap();
+        over.store(true, Ordering::SeqCst);
+        let (seen, looks) = looking.join().unwrap();
         let Some((shown, code)) = played else { return };
         assert_eq!(code, 0, "{shown}");
         assert_eq!(seen, Vec::<String>::new());
+        assert_eq!(looks, 2 * stands, "{shown}");
+        assert!(!shown.contains("list of processes"), "{shown}");
     });
-    assert!(host.join("here-one").exists() && host.join("here-two").exists());
 }
 
 /// Where in the list of processes a secret stands; the one in the environment of the program itself was given to it.

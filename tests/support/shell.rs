@@ -211,6 +211,10 @@ impl Local for Here {
     fn diff(&self) -> bool {
         self.diff
     }
+
+    fn hides(&self, _: &str) -> bool {
+        false
+    }
 }
 
 /// Makes a module from its arguments in TOML: `module("file", "path = '/x'", &here)`.

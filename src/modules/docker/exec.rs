@@ -1,6 +1,6 @@
 //! `docker_exec`: a command in a container of this host.
 
-use super::super::shell::{join, print_bytes, quote};
+use super::super::shell::{Unseen, join, print_bytes, quote};
 use super::super::{Arg, Args, Changes, Failure, Found, Kind, Module, Script, Spec};
 use crate::diagnostic::Problem;
 
@@ -13,7 +13,7 @@ pub static SPEC: Spec = Spec {
         A command counts as changed, and is not run under `--check`. `unless` is a shell text, run in the same \
         container, that only looks: where it exits with 0, the command is not run. It must exit with 0 after the command, \
         too: tools that print an error and end with exit code 0 are not believed.\n\n\
-        Values of `env` do not appear in the host's process list. When the task is interrupted, its command in the \
+        Values of `env` do not appear in the host's process list, and neither does a text for `sh` that holds a secret. When the task is interrupted, its command in the \
         container is ended too, as far as the container has a shell.\n\n\
         Registered: `rc`, `stdout`, `stderr`.",
     args: &[
@@ -106,7 +106,11 @@ struct Exec {
     name: String,
     service: bool,
     words: Vec<String>,
+    /// Nobody may see the words, which are a shell and its text.
+    hidden: bool,
     unless: Option<String>,
+    /// Nobody may see that text.
+    hidden_test: bool,
     user: Option<String>,
     chdir: Option<String>,
     env: Vec<(String, String)>,
@@ -146,11 +150,15 @@ fn build(args: &Args) -> Result<Box<dyn Module>, Problem> {
     {
         return Err(args.problem("env", format!("`{key}` cannot be the name of a variable")));
     }
+    let unless = args.string_opt("unless")?;
+    let hides = |text: Option<String>| text.is_some_and(|text| args.local.hides(&text));
     Ok(Box::new(Exec {
         name,
         service,
         words,
-        unless: args.string_opt("unless")?,
+        hidden: hides(args.string_opt("shell")?),
+        hidden_test: hides(unless.clone()),
+        unless,
         user: args.string_opt("user")?,
         chdir: args.string_opt("chdir")?,
         env,
@@ -171,11 +179,39 @@ impl Exec {
 
     /// The text of `unless`, asked in the container.
     fn test(&self, text: &str) -> String {
+        if self.hidden_test {
+            let unseen = Unseen::new(text, None);
+            return format!(
+                "{{ {}; }} 2>/dev/null | ( {} sh -c {} ) >/dev/null 2>&1",
+                unseen.feed,
+                self.docker(" -i"),
+                quote(&unseen.script)
+            );
+        }
         format!(
             "( {} sh -c {} ) >/dev/null 2>&1",
             self.docker(""),
             quote(text)
         )
+    }
+
+    /// What prints the command's input, the option for it, and the command.
+    fn fed(&self) -> (String, &'static str, String) {
+        let input = self.stdin.as_deref().map(str::as_bytes);
+        if let (true, Some(text)) = (self.hidden, self.words.last()) {
+            let unseen = Unseen::new(text, input);
+            let feed = format!("{{ {}; }} 2>/dev/null | ", unseen.feed);
+            return (feed, " -i", join(["sh", "-c", &unseen.script]));
+        }
+        let words = join(&self.words);
+        match input {
+            Some(input) => (
+                format!("{} 2>/dev/null | ", print_bytes(input)),
+                " -i",
+                words,
+            ),
+            None => (String::new(), "", words),
+        }
     }
 
     /// Asks again behind a command that says it went well.
@@ -244,6 +280,13 @@ impl Module for Exec {
         Some(join(&self.words))
     }
 
+    fn visible(&self) -> Option<String> {
+        let variables = self.env.iter().filter(|(key, _)| !is_private(key));
+        let variables = variables.map(|(key, value)| format!("{key}={value}"));
+        let words = self.words.iter().filter(|_| !self.hidden).cloned();
+        Some(join(variables.chain(words)))
+    }
+
     fn changes(&self, found: &Found) -> Result<Changes, Failure> {
         if found.stdout == b"done\n" {
             return Ok(Changes {
@@ -251,13 +294,7 @@ impl Module for Exec {
                 ..Changes::none()
             });
         }
-        let (feed, input) = match &self.stdin {
-            Some(text) => (
-                format!("{} 2>/dev/null | ", print_bytes(text.as_bytes())),
-                " -i",
-            ),
-            None => (String::new(), ""),
-        };
+        let (feed, input, words) = self.fed();
         Ok(Changes::script(
             Script::new(format!(
                 "{}{}{feed}( {} {} )\nrn_code=$?\n\
@@ -267,7 +304,7 @@ impl Module for Exec {
                 self.find(),
                 INTERRUPT.replace("@USER@", &self.user()),
                 self.docker(&format!(" -e RUNNER_EXEC=\"$rn_mark\"{input}")),
-                join(&self.words),
+                words,
                 quote(&self.name),
                 self.confirm(),
             )),
@@ -278,8 +315,9 @@ impl Module for Exec {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::testing::build;
+    use super::super::super::testing::{action, build, run_with};
     use crate::modules::{Action, Found};
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn values_of_variables_are_no_arguments() {
@@ -294,6 +332,67 @@ mod tests {
             ),
             "{}",
             script.text
+        );
+    }
+
+    /// Notes its arguments, and runs the command of `exec` here.
+    const DOCKER: &str = r#"#!/bin/sh
+printf '%s\n' "$*" >>"${0%/*}/said"
+case $1 in
+  ps) echo container ;;
+  inspect) echo true ;;
+  exec) while [ "$1" != container ]; do shift; done; shift; exec "$@" ;;
+esac
+"#;
+
+    #[test]
+    fn a_text_with_a_secret_is_no_argument() {
+        let folder = tempfile::tempdir().unwrap();
+        let docker = folder.path().join("docker");
+        std::fs::write(&docker, DOCKER).unwrap();
+        std::fs::set_permissions(&docker, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let path = format!(
+            "{}:{}",
+            folder.path().display(),
+            std::env::var("PATH").unwrap()
+        );
+        let env = [("PATH", path.as_str())];
+        for (stdin, wanted) in [
+            ("", "s3cr3t 0 <>"),
+            (", stdin = \"in\\n\"", "s3cr3t 0 <in>"),
+        ] {
+            let task = format!(
+                "docker_exec = {{ service = 's', shell = \"echo s3cr3t $# \\\"<$(cat)>\\\"\\nexit 5\", unless = 'test x = s3cr3t'{stdin} }}"
+            );
+            let module = build(&task).unwrap();
+            assert_eq!(module.visible().as_deref(), Some(""));
+            let asked = run_with(&module.probe().unwrap(), &env);
+            assert_eq!((asked.code, asked.stdout().as_str()), (0, ""));
+            let change = action(module.as_ref(), &Found::default()).unwrap();
+            let done = run_with(&change, &env);
+            assert_eq!((done.code, done.stdout()), (5, format!("{wanted}\n")));
+            // With the very same answer as after it.
+            let module = build(&task.replace("test x", "test s3cr3t")).unwrap();
+            assert_eq!(run_with(&module.probe().unwrap(), &env).stdout(), "done\n");
+            let module = build(&task.replace("exit 5", "exit 0")).unwrap();
+            let done = run_with(&action(module.as_ref(), &Found::default()).unwrap(), &env);
+            assert_eq!(done.code, 1);
+            assert_eq!(
+                String::from_utf8_lossy(&done.stderr),
+                "the command ended with exit code 0, and `unless` does not hold after it\n"
+            );
+        }
+        let said = std::fs::read_to_string(folder.path().join("said")).unwrap();
+        assert!(said.contains("exec -i"), "{said}");
+        assert!(!said.contains("s3cr3t"), "{said}");
+    }
+
+    #[test]
+    fn what_docker_takes_as_an_argument_is_visible() {
+        let task = "docker_exec = { service = 's', command = ['a', 'b c'], env = { A = 'x', DOCKER_B = 'y' } }";
+        assert_eq!(
+            build(task).unwrap().visible().as_deref(),
+            Some("'DOCKER_B=y' a 'b c'")
         );
     }
 
