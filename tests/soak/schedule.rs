@@ -70,7 +70,8 @@ fn rules(chance: &mut Chance) -> Vec<Rule> {
     if rule.way == Way::ToServer
         && let Fault::Slice(size, _) = rule.fault
     {
-        rule.fault = Fault::Slice(size, Duration::from_micros(200));
+        // A byte at a time would take a minute to pass on what lies in the link when its end comes.
+        rule.fault = Fault::Slice(16 + size, Duration::from_micros(200));
     }
     vec![rule]
 }
