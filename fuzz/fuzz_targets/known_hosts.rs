@@ -17,7 +17,7 @@ static KEY: LazyLock<PublicKey> = LazyLock::new(|| {
 
 fuzz_target!(|input: &[u8]| {
     let path = runner_fuzz::file("known_hosts", input);
-    let Ok(known) = KnownHosts::load(&[path.clone()], &[]) else {
+    let Ok(known) = KnownHosts::load(std::slice::from_ref(&path), &[]) else {
         return;
     };
     let mut unknown = None;

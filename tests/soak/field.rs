@@ -192,6 +192,9 @@ impl Field {
             let servers = self.servers.iter();
             let mut left: Vec<String> = servers.flat_map(|sshd| below(sshd.pid())).collect();
             left.retain(|line| !kept || !line.contains("sshd"));
+            if left.is_empty() {
+                left = orphans(&self.servers);
+            }
             quiet = if left.is_empty() { quiet + 1 } else { 0 };
             let carries = |link: &Proxy| link.busy() || (!kept && link.open() > 0);
             if begun.elapsed() < CARRIED && self.links.iter().any(carries) {
@@ -276,6 +279,25 @@ fn mark(marks: &Path, port: u16, host: &str) -> Mark {
         lines: lines.lines().map(str::to_string).collect(),
         file: file.map(|text| text == content()),
     }
+}
+
+/// What was started by a login to one of the servers, also where its session is gone.
+fn orphans(servers: &[Sshd]) -> Vec<String> {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let ours = |environment: Vec<u8>| {
+        let environment = String::from_utf8_lossy(&environment).into_owned();
+        let mut variables = environment.split('\0');
+        let login = variables.find_map(|variable| variable.strip_prefix("SSH_CONNECTION="));
+        let port = login.and_then(|login| login.rsplit(' ').next()?.parse().ok());
+        port.is_some_and(|port: u16| servers.iter().any(|sshd| sshd.port == port))
+    };
+    let ours = processes.filter(|entry| fs::read(entry.path().join("environ")).is_ok_and(ours));
+    ours.map(|entry| {
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        format!("{}: {line}", entry.file_name().display())
+    })
+    .collect()
 }
 
 /// Every process below another one.
