@@ -228,6 +228,7 @@ fn outcome(play: usize, host: usize, at: usize) -> Outcome {
         code: Some(0),
         stdout: Vec::new(),
         stderr: Vec::new(),
+        rest: Default::default(),
         dropped: 0,
         place: None,
         result: Map::new(),

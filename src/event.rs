@@ -8,6 +8,7 @@ mod stored;
 use crate::diagnostic::Place;
 use crate::modules::Diff;
 use crate::run_id::RunId;
+use crate::spool::Rests;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -338,6 +339,9 @@ pub struct Outcome {
     /// What it complained about. Empty under `no_log`.
     #[serde(with = "stored::bytes")]
     pub stderr: Vec<u8>,
+    /// What follows both, where the output is the result and larger than what memory is for.
+    #[serde(default, skip_serializing_if = "Rests::is_empty")]
+    pub rest: Rests,
     /// How many bytes of both are missing, since it said more than is kept.
     pub dropped: u64,
     /// Where the task stands in the playbook.
@@ -350,6 +354,13 @@ pub struct Outcome {
     pub produced: Vec<(String, Option<Value>)>,
     /// How long it took on this host.
     pub took: Duration,
+}
+
+impl Outcome {
+    /// How many bytes of what it said can't be shown any more.
+    pub fn missing(&self) -> u64 {
+        self.dropped + self.rest.gone()
+    }
 }
 
 /// The outcome of a task, or of a host, in a word.

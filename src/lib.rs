@@ -24,6 +24,7 @@
 //! - [`journal`]: the same events on disk, for `--resume`, `runner history` and `@failed`.
 //! - [`secret`] finds out the variables that nobody may see.
 //! - [`redact`] takes secrets out of whatever leaves the process.
+//! - [`spool`]: outputs that are larger than what memory is for.
 //! - [`demo`]: SSH hosts inside this process, to try things on.
 //!
 //! Imports run one way, from the top of this picture to the bottom; a test guards it.
@@ -45,6 +46,7 @@ pub mod report;
 pub mod run_id;
 pub mod secret;
 pub mod shell;
+pub mod spool;
 pub mod timing;
 pub mod transport;
 pub mod ui;

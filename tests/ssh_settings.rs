@@ -279,7 +279,7 @@ fn a_key_that_is_missing_is_refused() {
     let problem = resolve(&host("web1", missing), &none(), &config).unwrap_err();
     assert_eq!(
         home.report(&problem),
-        "error: there is no key ~/none, which web1 is to be logged in with\n   \
+        "error: there is no key ~/none to log in with\n   \
          = help: make one with `ssh-keygen -t ed25519`, or set `identity_file` to one that exists\n"
     );
     let problem = home
@@ -287,7 +287,7 @@ fn a_key_that_is_missing_is_refused() {
         .unwrap_err();
     assert_eq!(
         home.report(&problem),
-        "error: there is no key ~/a, which web1 is to be logged in with\n  \
+        "error: there is no key ~/a to log in with\n  \
          --> ~/.ssh/config:1:14\n   |\n 1 | IdentityFile ~/a\n   |              ^^^\n   \
          = help: make one with `ssh-keygen -t ed25519`, or name one that exists\n"
     );

@@ -206,6 +206,7 @@ fn outcome(status: Status) -> Outcome {
         code: Some(0),
         stdout: b"done\n".to_vec(),
         stderr: Vec::new(),
+        rest: Default::default(),
         dropped: 0,
         place: None,
         result: Map::new(),

@@ -1,6 +1,7 @@
 //! Cuts what a host says into the outputs of the steps of a message, at its markers.
 
 use crate::event::SHOWN_LINE;
+use crate::spool::Rest;
 use memchr::memmem;
 
 /// At most this much of a step's output is kept, on each stream.
@@ -16,6 +17,8 @@ pub struct Said {
     pub code: i64,
     /// What it printed, up to [`KEPT`] bytes.
     pub bytes: Vec<u8>,
+    /// What follows them, where somebody has taken care of it.
+    pub rest: Rest,
     /// How many bytes were dropped beyond that.
     pub dropped: u64,
 }
@@ -97,6 +100,11 @@ impl Cutter {
     /// The last whole line that the running step has said, if it is new.
     pub fn line(&mut self) -> Option<Vec<u8>> {
         self.line.take()
+    }
+
+    /// What the running step has said, if it is more than so many bytes. It is no longer kept here.
+    pub fn overflow(&mut self, most: usize) -> Option<Vec<u8>> {
+        (self.current.bytes.len() > most).then(|| std::mem::take(&mut self.current.bytes))
     }
 
     /// Keeps the last whole line, whether or not there is room for what the step says.

@@ -5,7 +5,10 @@ use super::exchange::{GONE_WITHIN, Identity, Leave, Next, Terms, Trouble, drain,
 use super::lock::Gate;
 use super::message::{self, Step};
 use super::shell::{self, Shell, Shells, make_room};
+use super::spill::Spill;
 use crate::modules::Done;
+use crate::redact::Redactor;
+use crate::spool::Rests;
 use crate::transport::{Chunk, Connection, Exit, Process};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -20,6 +23,8 @@ pub(super) struct Flight {
     process: Process,
     streams: Streams,
     plan: Vec<Planned>,
+    /// The output of its only step comes whole.
+    spills: bool,
     /// Answers that were taken.
     taken: usize,
     /// The code of the last of them.
@@ -86,6 +91,7 @@ impl Flight {
         Self {
             process: shell.process,
             streams: Streams::new(nonce, shell.gate),
+            spills: matches!(steps, [step] if step.spills),
             plan: steps
                 .iter()
                 .map(|step| Planned {
@@ -157,6 +163,9 @@ impl Flight {
                     let most = self.plan.len() - self.taken;
                     self.streams.out.done.truncate(most);
                     self.streams.err.done.truncate(most);
+                    if self.spills {
+                        self.streams.spill(&terms.redactor).await;
+                    }
                 }
                 Next::Chunk(None) => self.over = true,
                 Next::Late if self.grace.is_some() => self.over = true,
@@ -330,6 +339,10 @@ fn answer(out: Said, err: Said) -> Done {
         code: i32::try_from(out.code).unwrap_or(-1),
         stdout: out.bytes,
         stderr: err.bytes,
+        rest: Rests {
+            stdout: out.rest,
+            stderr: err.rest,
+        },
         dropped: out.dropped + err.dropped,
     }
 }
@@ -339,6 +352,7 @@ struct Streams {
     gate: Gate,
     out: Cutter,
     err: Cutter,
+    spilled: [Option<Spill>; 2],
     code: Option<Exit>,
     shown: Instant,
 }
@@ -349,6 +363,7 @@ impl Streams {
             gate,
             out: Cutter::new(nonce),
             err: Cutter::new(nonce),
+            spilled: [None, None],
             code: None,
             shown: Instant::now(),
         }
@@ -379,6 +394,13 @@ impl Streams {
             }
             Chunk::Exit(exit) => self.code = Some(exit),
         }
+    }
+
+    /// Holds no more than a part of a large output.
+    async fn spill(&mut self, redactor: &Redactor) {
+        let [out, err] = &mut self.spilled;
+        Spill::follow(out, &mut self.out, redactor).await;
+        Spill::follow(err, &mut self.err, redactor).await;
     }
 
     /// Shows the last whole line, some times a second.

@@ -23,6 +23,8 @@ pub struct Step {
     pub needed: bool,
     /// What it prints is for the operator, line by line while it runs. The answer to a question is not.
     pub live: bool,
+    /// What it prints comes whole, however much it is, if it travels alone.
+    pub spills: bool,
     /// A shell pattern for the answer to a question: what matches it calls for no change.
     pub settled: Option<String>,
     /// It runs only if no question before it calls for a change, as far as the host can tell, and all before it went well.
@@ -234,6 +236,7 @@ mod tests {
             env: vec![("GREETING".into(), "it's".into())],
             needed: false,
             live: true,
+            spills: false,
             settled: None,
             guarded: false,
         }

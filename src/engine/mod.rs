@@ -4,7 +4,8 @@
 //! that reads another host's result. The engine prints nothing: it sends [`Event`]s.
 //!
 //! `walk` takes a host through its tasks and `turn` does one of them. What it wants to know or to have done goes out as
-//! a message (`message`, `talk`) with what `ahead` finds to put beside it, and is heard answer by answer (`flight`, `cutter`).
+//! a message (`message`, `talk`) with what `ahead` finds to put beside it, and is heard answer by answer (`flight`, `cutter`);
+//! a large one goes to a disk meanwhile (`spill`).
 
 mod abandon;
 mod ahead;
@@ -22,6 +23,7 @@ mod past;
 mod play;
 mod question;
 mod shell;
+mod spill;
 mod talk;
 mod transfer;
 mod turn;

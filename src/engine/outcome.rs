@@ -7,6 +7,7 @@ use crate::event::{Outcome, Status, TurnResult};
 use crate::modules::{Diff, Done, Failure};
 use crate::playbook::Task;
 use crate::run_id::RunId;
+use crate::spool::{Rest, Rests};
 use crate::transport::Exit;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -40,6 +41,7 @@ pub(super) struct Full {
     pub code: Option<i32>,
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
+    pub rest: Rests,
     pub dropped: u64,
     pub result: Map<String, Value>,
     pub facts: Map<String, Value>,
@@ -61,6 +63,7 @@ impl Full {
             code: None,
             stdout: Vec::new(),
             stderr: Vec::new(),
+            rest: Rests::default(),
             dropped: 0,
             result: Map::new(),
             facts: Map::new(),
@@ -75,6 +78,7 @@ impl Full {
             self.code = Some(done.code);
             self.stdout = done.stdout;
             self.stderr = done.stderr;
+            self.rest = done.rest;
             self.dropped = done.dropped;
         }
         self
@@ -83,13 +87,26 @@ impl Full {
     /// Fails for want of what was said, where that is the result.
     pub(super) fn cut(mut self) -> Self {
         if self.dropped > 0 && self.status != Status::Failed {
-            let kept = KEPT / 1024 / 1024;
             self.status = Status::Failed;
-            self.message = format!(
-                "it ran well and said too much: {} more bytes than the {kept} MiB that are kept",
-                self.dropped
-            );
-            self.help = vec!["have it write to a file on the host, and `fetch` that".to_string()];
+            let file = "have it write to a file on the host, and `fetch` that";
+            (self.message, self.help) = match self.rest.broken() {
+                Some(why) => {
+                    let message = format!(
+                        "it ran well, and the last {} bytes of what it said are missing: {why}",
+                        self.dropped
+                    );
+                    let folder = "name a folder with more room in TMPDIR";
+                    (message, vec![folder.to_string(), format!("or {file}")])
+                }
+                None => {
+                    let kept = KEPT / 1024 / 1024;
+                    let message = format!(
+                        "it ran well and said too much: {} more bytes than the {kept} MiB that are kept",
+                        self.dropped
+                    );
+                    (message, vec![file.to_string()])
+                }
+            };
         }
         self
     }
@@ -180,6 +197,7 @@ impl Full {
             code: self.code,
             stdout: self.stdout,
             stderr: self.stderr,
+            rest: self.rest,
             dropped: self.dropped,
             place: Some(task.place.clone()),
             result: self.result,
@@ -188,6 +206,7 @@ impl Full {
         };
         if self.secret {
             outcome.stdout.clear();
+            outcome.rest.stdout = Rest::default();
             outcome.result.clear();
         }
         if task.no_log {
@@ -198,6 +217,7 @@ impl Full {
             outcome.command = None;
             outcome.stdout.clear();
             outcome.stderr.clear();
+            outcome.rest = Rests::default();
             outcome.dropped = 0;
             outcome.result.clear();
         }

@@ -62,6 +62,7 @@ impl Question {
             env: self.env.clone(),
             needed: false,
             live: false,
+            spills: false,
             settled: None,
             guarded: false,
         }

@@ -294,6 +294,7 @@ impl HostRun {
                     env: doing.turn.env.clone(),
                     needed: true,
                     live: true,
+                    spills: self.context.options.shows && doing.only_shown(),
                     settled: None,
                     guarded: false,
                 }),
@@ -376,6 +377,17 @@ impl HostRun {
 }
 
 impl Doing<'_> {
+    /// Whether nobody but the operator looks at what the command says.
+    fn only_shown(&self) -> bool {
+        let task = self.task;
+        let judged = [&task.failed_when, &task.changed_when, &task.until];
+        self.module.command().is_some()
+            && task.register.is_none()
+            && judged.iter().all(|condition| condition.is_none())
+            && !task.no_log
+            && !self.module.secret()
+    }
+
     /// The turn, if what it sends may change something.
     fn begins(&self) -> Option<(usize, usize)> {
         (!self.task.never_changes()).then_some(self.place)
@@ -428,6 +440,7 @@ impl Full {
         self.code = other.code;
         self.stdout.clone_from(&other.stdout);
         self.stderr.clone_from(&other.stderr);
+        self.rest.clone_from(&other.rest);
         self.dropped = other.dropped;
         self
     }

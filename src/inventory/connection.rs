@@ -1,6 +1,6 @@
 //! Connection settings, named as in ssh_config, in snake case.
 
-use crate::diagnostic::{Problem, closest};
+use crate::diagnostic::{Place, Problem, closest};
 use crate::document::duration;
 use crate::document::{Data, Entry, Node};
 use std::net::Ipv6Addr;
@@ -19,6 +19,8 @@ pub struct ConnectionSettings {
     pub user: Option<String>,
     /// Private keys to offer, in this order.
     pub identity_file: Option<Vec<PathBuf>>,
+    /// Where the inventory names them.
+    pub identity_place: Option<Place>,
     /// Whether only the keys named here are offered.
     pub identities_only: Option<bool>,
     /// The agent's socket, or `none`.
@@ -76,6 +78,9 @@ impl ConnectionSettings {
         take(&mut self.address, &above.address);
         take(&mut self.port, &above.port);
         take(&mut self.user, &above.user);
+        if above.identity_file.is_some() {
+            self.identity_place.clone_from(&above.identity_place);
+        }
         take(&mut self.identity_file, &above.identity_file);
         take(&mut self.identities_only, &above.identities_only);
         take(&mut self.identity_agent, &above.identity_agent);
@@ -116,7 +121,10 @@ impl ConnectionSettings {
             "address" => self.address = Some(address(value)?),
             "port" => self.port = Some(port(value)?),
             "user" => self.user = Some(word(value, "a user name")?),
-            "identity_file" => self.identity_file = Some(paths(value, folder)?),
+            "identity_file" => {
+                self.identity_file = Some(paths(value, folder)?);
+                self.identity_place = Some(value.place.clone());
+            }
             "identities_only" => self.identities_only = Some(value.boolean()?),
             "identity_agent" => self.identity_agent = Some(agent(value, folder)?),
             "proxy_jump" => self.proxy_jump = Some(value.strings()?.join(",")),

@@ -284,6 +284,7 @@ impl Told {
                     stdout: Vec::new(),
                     stderr: Vec::new(),
                     place: None,
+                    rest: Default::default(),
                     dropped: 0,
                     result: serde_json::Map::new(),
                     produced: Vec::new(),

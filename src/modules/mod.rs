@@ -34,6 +34,7 @@ pub mod wait_for;
 
 use crate::diagnostic::Problem;
 pub(crate) use crate::shell;
+use crate::spool::Rests;
 pub use args::{Arg, Args, Kind, Local};
 use serde_json::{Map, Value};
 use std::fmt;
@@ -240,6 +241,8 @@ pub struct Done {
     pub stdout: Vec<u8>,
     /// Its standard error.
     pub stderr: Vec<u8>,
+    /// What follows both, where a command's output is the result and larger than what memory is for.
+    pub rest: Rests,
     /// How many bytes more it said than anybody keeps.
     pub dropped: u64,
 }

@@ -109,6 +109,7 @@ pub fn run_in(words: &[&str], script: &Script, env: &[(&str, &str)]) -> Done {
         code: output.status.code().unwrap_or(-1),
         stdout: output.stdout,
         stderr: output.stderr,
+        rest: Default::default(),
         dropped: 0,
     }
 }

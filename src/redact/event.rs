@@ -90,11 +90,14 @@ impl Redactor {
             result,
             produced,
             took: _,
+            rest,
             dropped,
         } = outcome;
-        if *dropped > 0 {
-            *stdout = self.beginning(stdout);
-            *stderr = self.beginning(stderr);
+        // What has a rest was cleaned together with it.
+        for (start, rest) in [(&mut *stdout, &rest.stdout), (&mut *stderr, &rest.stderr)] {
+            if *dropped > 0 && rest.is_empty() {
+                *start = self.beginning(start);
+            }
         }
         for (_, value) in produced {
             value.take_if(|value| self.holds_value(value));

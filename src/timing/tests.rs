@@ -124,6 +124,7 @@ fn outcome() -> Outcome {
         code: None,
         stdout: Vec::new(),
         stderr: Vec::new(),
+        rest: Default::default(),
         dropped: 0,
         place: None,
         result: Map::new(),

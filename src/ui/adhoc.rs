@@ -11,9 +11,10 @@ use super::failure::Failures;
 use super::fold::fit;
 use super::style::{Style, Tone, tone, word};
 use super::words::{Count, duration};
-use super::{Options, Page, Story, diff, recap};
+use super::{Options, Page, Story, To, diff, recap};
 use crate::event::{Event, Outcome, Status};
 use crate::report::{Report, ends_host};
+use crate::spool::{Rest, Rests};
 use std::collections::HashMap;
 use std::time::Duration;
 use unicode_width::UnicodeWidthStr;
@@ -49,6 +50,10 @@ struct Result {
     stderr: Vec<u8>,
     diff: Vec<String>,
     command: bool,
+    /// So many bytes of what it said.
+    missing: u64,
+    /// Compared last: it is read from a disk.
+    rest: Rests,
 }
 
 impl AdhocStory {
@@ -72,6 +77,7 @@ impl AdhocStory {
         // What is told at the end has to be kept until then.
         result.stdout = said(outcome).to_vec();
         result.stderr.clone_from(&outcome.stderr);
+        result.rest.clone_from(&outcome.rest);
         match self.results.iter_mut().find(|same| same.result == result) {
             Some(same) => {
                 same.hosts.push(host.to_owned());
@@ -89,12 +95,19 @@ impl AdhocStory {
     fn lines(&self, host: &str, result: &Result, outcome: &Outcome, page: &mut Page) {
         let blanks = self.column.saturating_sub(host.width());
         let before = format!("{host}{}  ", " ".repeat(blanks));
-        let diff = result.diff.iter().map(|line| line.into());
-        for line in escape::lines(said(outcome)).chain(diff) {
+        output(To::Out, &before, said(outcome), &outcome.rest.stdout, page);
+        for line in result.diff.iter() {
             page.out(format!("{before}{line}").trim_end());
         }
-        for line in escape::lines(&outcome.stderr) {
-            page.err(format!("{before}{line}").trim_end());
+        output(
+            To::Err,
+            &before,
+            &outcome.stderr,
+            &outcome.rest.stderr,
+            page,
+        );
+        if let Some(note) = result.missing() {
+            page.err(before.clone() + &self.style.paint(Tone::Faint, note));
         }
         if ends_host(result.status) {
             page.err(format!("{before}{}", self.verdict(result)));
@@ -189,10 +202,25 @@ impl AdhocStory {
                 None => same.result.lines(self.style),
             };
             page.out(head);
+            if !same.result.rest.is_empty() {
+                same.result.write(self.style, page);
+                continue;
+            }
             for line in lines {
                 page.out(line);
             }
         }
+    }
+}
+
+/// One output, line by line, however large it is.
+fn output(to: To, before: &str, start: &[u8], rest: &Rest, page: &mut Page) {
+    if !rest.is_empty() {
+        page.output(to, before, start, rest);
+        return;
+    }
+    for line in escape::lines(start) {
+        page.line(to, format!("{before}{line}").trim_end());
     }
 }
 
@@ -222,7 +250,27 @@ impl Result {
             stderr: Vec::new(),
             diff: diff.map_or_else(Vec::new, |diff| diff::lines(diff, style)),
             command,
+            missing: outcome.missing(),
+            rest: Rests::default(),
         }
+    }
+
+    /// Everything that was printed, where it is too much for lines.
+    fn write(&self, style: Style, page: &mut Page) {
+        output(To::Out, "", &self.stdout, &self.rest.stdout, page);
+        if !self.stdout.is_empty() && !self.stderr.is_empty() {
+            page.out(style.paint(Tone::Faint, "stderr:"));
+        }
+        output(To::Out, "", &self.stderr, &self.rest.stderr, page);
+        if let Some(note) = self.missing() {
+            page.out(style.paint(Tone::Faint, note));
+        }
+    }
+
+    /// What is missing, unless its message says so.
+    fn missing(&self) -> Option<String> {
+        let says = self.missing == 0 || self.message.contains(&self.missing.to_string());
+        (!says).then(|| format!("{}, not kept", Count(self.missing as usize, "more byte")))
     }
 
     /// Everything that was printed.
@@ -233,6 +281,7 @@ impl Result {
             lines.push(style.paint(Tone::Faint, "stderr:"));
         }
         lines.extend(owned(&self.stderr));
+        lines.extend(self.missing().map(|note| style.paint(Tone::Faint, note)));
         lines.extend(self.diff.iter().cloned());
         lines
     }
@@ -241,7 +290,8 @@ impl Result {
     fn against(&self, most: &Result, style: Style) -> Option<Vec<String>> {
         let same =
             self.status == most.status && self.code == most.code && self.stderr == most.stderr;
-        if !same || self.stdout.is_empty() || !self.diff.is_empty() {
+        let whole = self.rest.is_empty() && most.rest.is_empty();
+        if !same || !whole || self.stdout.is_empty() || !self.diff.is_empty() {
             return None;
         }
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
@@ -276,7 +326,7 @@ impl Story for AdhocStory {
                 let mut lost = Page::new(page.width);
                 self.failures.lost(host, *status, message, help, &mut lost);
                 for (_, line) in lost.lines {
-                    page.err(line);
+                    page.lines.push((To::Err, line));
                 }
             }
             Event::Warning { message } => {
@@ -315,7 +365,8 @@ impl Story for AdhocStory {
         let lines = |same: &Same| same.result.lines(Style::default()).len();
         let columns = page.width.unwrap_or(80);
         let last = |same: &Same| ends_host(same.result.status);
-        if results.iter().all(|same| lines(same) <= 1) {
+        let short = |same: &Same| same.result.rest.is_empty() && lines(same) <= 1;
+        if results.iter().all(short) {
             results.sort_by_key(|same| (last(same), same.hosts.first().and_then(order)));
             self.rows(&results, columns, page);
         } else {

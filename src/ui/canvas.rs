@@ -2,6 +2,7 @@
 //!
 //! indicatif never hides the cursor, so a run that is killed leaves an ordinary terminal behind.
 
+use super::Line;
 use console::measure_text_width;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 use std::io;
@@ -9,6 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Frames a second. The screen's ticks are no faster; this bounds what many changes in one tick cost.
 const RATE: u8 = 10;
+
+/// The terminal holds what is written until it is sent: of a large output no more than so many bytes.
+const HELD: usize = 64 * 1024;
 
 /// A row of a frame, as data.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -95,7 +99,7 @@ impl Canvas {
     }
 
     /// Writes lines that last, and below them a frame in the place of the last one.
-    pub(super) fn draw(&mut self, lines: &[String], frame: Vec<Row>) {
+    pub(super) fn draw(&mut self, lines: &[Line], frame: Vec<Row>) {
         if lines.is_empty() && frame == self.drawn {
             return;
         }
@@ -114,10 +118,27 @@ impl Canvas {
         // A terminal that is gone is no reason to end the run.
         self.multi.suspend(|| {
             for line in lines {
-                self.terminal.write_line(line).ok();
+                self.write(line);
             }
         });
         self.terminal.flush().ok();
+    }
+
+    fn write(&self, line: &Line) {
+        if let Line::Text(text) = line {
+            self.terminal.write_line(text).ok();
+            return;
+        }
+        let mut held = 0;
+        let mut gone = false;
+        line.write(&mut |text| {
+            held += text.len();
+            gone = gone || self.terminal.write_str(text).is_err();
+            if held > HELD && !gone {
+                held = 0;
+                gone = self.terminal.flush().is_err();
+            }
+        });
     }
 }
 

@@ -145,8 +145,8 @@ impl Failures {
             }
             self.output(output, &mut body);
         }
-        if outcome.dropped > 0 {
-            let count = Count(outcome.dropped as usize, "more byte");
+        if outcome.missing() > 0 {
+            let count = Count(outcome.missing() as usize, "more byte");
             body.push(self.style.paint(Tone::Faint, format!("{count}, not kept")));
         }
         body.extend(outcome.help.iter().map(|line| self.help(line)));

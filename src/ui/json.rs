@@ -32,15 +32,18 @@
 //! `exchanges`, `sent` and `received`; each of `hosts` has `connecting`, `busy` and the same traffic.
 //!
 //! Outputs are exact: bytes that are not UTF-8 are in `stdout_base64`, `stderr_base64` or `line_base64` instead.
-//! Of an output that is larger than what is kept, `dropped` bytes are missing at its end.
+//! However large it is, it comes whole; of one that is larger than what a play keeps, `dropped` bytes are missing at its end.
 //! A `place` is `{"file", "line", "column"}`, a `diff` is `{"name", "before", "after"}`; both may be null.
 
+use super::said::{Base64, Said, Text};
 use super::{Renderer, Sink};
 use crate::event::{Event, Outcome, TaskId, Traffic};
 use crate::report::{Counts, Report, STATUSES};
+use crate::spool::Rest;
 use crate::timing::{HostTime, PlayTime, Spent, Step, TaskTime, Timing};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 use std::time::SystemTime;
 
@@ -67,8 +70,12 @@ impl Json {
         if let Value::Object(fields) = fields {
             line.extend(fields);
         }
-        // Not as one text first: outputs can be large.
-        self.out.json(&Value::Object(line));
+        self.write(&Value::Object(line));
+    }
+
+    /// Not as one text first: outputs can be large.
+    fn write(&mut self, line: &impl Serialize) {
+        self.out.json(line);
         self.out.text("\n");
         self.out.flush();
     }
@@ -127,9 +134,8 @@ impl Renderer for Json {
                 task,
                 outcome,
             } => {
-                let mut fields = of(host, task);
-                finished(&mut fields, outcome);
-                self.line("task_finished", Value::Object(fields));
+                let time = rfc3339((self.clock)());
+                self.write(&finished(&time, of(host, task), outcome));
             }
             Event::HostLost {
                 host,
@@ -197,30 +203,83 @@ fn of(host: &str, task: &TaskId) -> Map<String, Value> {
     fields
 }
 
-fn finished(fields: &mut Map<String, Value>, outcome: &Outcome) {
-    let mut put = |key: &str, value: Value| fields.insert(key.to_owned(), value);
-    put("status", json!(super::style::word(outcome.status, false)));
-    put("module", json!(outcome.module));
-    put("message", json!(outcome.message));
-    put("help", json!(outcome.help));
-    put("shown", json!(outcome.shown));
+/// A line whose outputs stay where they are.
+struct Finished<'a>(Vec<(&'a str, Field<'a>)>);
+
+enum Field<'a> {
+    Value(Value),
+    Said(Said<'a>),
+    Base64(Said<'a>),
+}
+
+impl Serialize for Finished<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
+        to.collect_map(self.0.iter().map(|(key, field)| (key, field)))
+    }
+}
+
+impl Serialize for Field<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
+        match self {
+            Field::Value(value) => value.serialize(to),
+            Field::Said(said) => to.collect_str(&Text(*said)),
+            Field::Base64(said) => to.collect_str(&Base64(*said)),
+        }
+    }
+}
+
+/// Bytes without loss: as text if they are UTF-8, else in base64 under another name.
+fn exactly<'a>(names: [&'a str; 2], start: &'a [u8], rest: &'a Rest) -> (&'a str, Field<'a>) {
+    let said = Said { start, rest };
+    match said.is_text() {
+        true => (names[0], Field::Said(said)),
+        false => (names[1], Field::Base64(said)),
+    }
+}
+
+fn finished<'a>(time: &str, task: Map<String, Value>, outcome: &'a Outcome) -> Finished<'a> {
     let diff = outcome
         .diff
         .as_ref()
         .map(|diff| json!({"name": diff.name, "before": diff.before, "after": diff.after}));
-    put("diff", json!(diff));
-    put("command", json!(outcome.command));
-    put("code", json!(outcome.code));
-    exact(fields, "stdout", &outcome.stdout);
-    exact(fields, "stderr", &outcome.stderr);
-    fields.insert("dropped".to_owned(), json!(outcome.dropped));
     let place = outcome.place.as_ref().map(|place| {
         let (line, column) = place.line_column();
         json!({"file": place.source.name(), "line": line, "column": column})
     });
-    fields.insert("place".to_owned(), json!(place));
-    fields.insert("result".to_owned(), Value::Object(outcome.result.clone()));
-    fields.insert("took".to_owned(), json!(outcome.took.as_secs_f64()));
+    let mut task = task;
+    let value = |key, value| (key, Field::Value(value));
+    let mut of = |key| value(key, task.remove(key).unwrap_or_default());
+    Finished(vec![
+        value("event", json!("task_finished")),
+        value("time", json!(time)),
+        of("host"),
+        of("play"),
+        of("index"),
+        of("name"),
+        of("item"),
+        value("status", json!(super::style::word(outcome.status, false))),
+        value("module", json!(outcome.module)),
+        value("message", json!(outcome.message)),
+        value("help", json!(outcome.help)),
+        value("shown", json!(outcome.shown)),
+        value("diff", json!(diff)),
+        value("command", json!(outcome.command)),
+        value("code", json!(outcome.code)),
+        exactly(
+            ["stdout", "stdout_base64"],
+            &outcome.stdout,
+            &outcome.rest.stdout,
+        ),
+        exactly(
+            ["stderr", "stderr_base64"],
+            &outcome.stderr,
+            &outcome.rest.stderr,
+        ),
+        value("dropped", json!(outcome.missing())),
+        value("place", json!(place)),
+        value("result", Value::Object(outcome.result.clone())),
+        value("took", json!(outcome.took.as_secs_f64())),
+    ])
 }
 
 /// Adds what went to a host and came back.

@@ -7,7 +7,7 @@ use super::canvas::{Canvas, Row};
 use super::style::{Style, Tone, cut};
 use super::transfer;
 use super::words::{Count, elapsed};
-use super::{Options, Page, Renderer, Sink, Story, To};
+use super::{Line, Options, Page, Renderer, Sink, Story, To};
 use crate::event::Event;
 use crate::report::Report;
 use indicatif::TermLike;
@@ -34,7 +34,7 @@ pub struct Live {
     /// The columns of the terminal when it was last looked at.
     columns: usize,
     /// Lines that last and have not been written yet.
-    lines: Vec<(To, String)>,
+    lines: Vec<(To, Line)>,
 }
 
 /// Where the live screen writes.
@@ -78,7 +78,9 @@ impl Live {
         let mut lines = Vec::new();
         for (to, line) in std::mem::take(&mut self.lines) {
             match (to, &mut self.out) {
-                (To::Out, Some(out)) if !out.is_closed() => out.line(&line),
+                (To::Out, Some(out)) if !out.is_closed() => {
+                    line.write(&mut |text| out.text(text));
+                }
                 _ => lines.push(line),
             }
         }

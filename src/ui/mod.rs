@@ -21,6 +21,7 @@ mod locked;
 pub mod plain;
 mod play;
 mod recap;
+mod said;
 mod screen;
 pub mod style;
 mod timing;
@@ -29,6 +30,8 @@ pub mod words;
 
 use crate::event::Event;
 use crate::report::Report;
+use crate::spool::Rest;
+use said::Said;
 pub use screen::{Events, Pause, Screen};
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -74,7 +77,35 @@ fn story(options: Options, style: Style) -> Box<dyn Story> {
 struct Page {
     /// The columns of the terminal; none for a log, where nothing is cut.
     width: Option<usize>,
-    lines: Vec<(To, String)>,
+    lines: Vec<(To, Line)>,
+}
+
+/// A line, or all those of an output that is too large to be held as lines.
+enum Line {
+    Text(String),
+    Output {
+        /// Stands before each line.
+        before: String,
+        start: Vec<u8>,
+        rest: Rest,
+    },
+}
+
+impl Line {
+    /// Writes it with the end of its line.
+    fn write(&self, write: &mut dyn FnMut(&str)) {
+        match self {
+            Line::Text(text) => {
+                write(text);
+                write("\n");
+            }
+            Line::Output {
+                before,
+                start,
+                rest,
+            } => Said { start, rest }.lines(before, write),
+        }
+    }
 }
 
 /// Where a line goes.
@@ -90,12 +121,25 @@ impl Page {
         Self { width, lines }
     }
 
+    fn line(&mut self, to: To, line: impl Into<String>) {
+        self.lines.push((to, Line::Text(line.into())));
+    }
+
     fn out(&mut self, line: impl Into<String>) {
-        self.lines.push((To::Out, line.into()));
+        self.line(To::Out, line);
     }
 
     fn err(&mut self, line: impl Into<String>) {
-        self.lines.push((To::Err, line.into()));
+        self.line(To::Err, line);
+    }
+
+    fn output(&mut self, to: To, before: &str, start: &[u8], rest: &Rest) {
+        let output = Line::Output {
+            before: before.to_owned(),
+            start: start.to_vec(),
+            rest: rest.clone(),
+        };
+        self.lines.push((to, output));
     }
 }
 
@@ -205,7 +249,7 @@ impl Sink {
     }
 
     /// Writes a value as JSON.
-    pub fn json(&mut self, value: &serde_json::Value) {
+    pub fn json(&mut self, value: &impl serde::Serialize) {
         self.closed = self.closed || serde_json::to_writer(&mut self.writer, value).is_err();
     }
 

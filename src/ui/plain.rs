@@ -92,7 +92,7 @@ impl Plain {
                 To::Out => &mut self.out,
                 To::Err => &mut self.err,
             };
-            sink.line(&line);
+            line.write(&mut |text| sink.text(text));
             if last.is_some_and(|last| last != to) {
                 sink.flush();
             }
@@ -121,12 +121,15 @@ impl Renderer for Plain {
     fn finish(&mut self, report: &Report) {
         let mut page = Page::default();
         self.story.finish(report, &mut page);
-        let recap: Vec<String> = page.lines.iter().map(|(_, line)| line.clone()).collect();
+        let mut recap = String::new();
+        for (_, line) in &page.lines {
+            line.write(&mut |text| recap.push_str(text));
+        }
         let told = page.lines.iter().all(|(to, _)| *to == To::Err);
         self.write(page);
         if self.out.is_closed() && !told {
             // Whoever has read the results is gone, and the operator may still be there.
-            recap.iter().for_each(|line| self.err.line(line));
+            self.err.text(&recap);
             self.err.flush();
         }
     }

@@ -141,8 +141,8 @@ impl PlayStory {
             for output in [&outcome.stdout, &outcome.stderr] {
                 notes.push(text(output));
             }
-            if outcome.dropped > 0 {
-                let count = Count(outcome.dropped as usize, "more byte");
+            if outcome.missing() > 0 {
+                let count = Count(outcome.missing() as usize, "more byte");
                 notes.push(vec![format!("{count}, not kept")]);
             }
         }

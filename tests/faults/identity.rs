@@ -5,11 +5,15 @@ use crate::support::hostile::{Say, Server, Ssh, message};
 use crate::support::sshd::public_key_line;
 use crate::world::{Bad, World, fingerprint, key};
 use russh::keys::PrivateKey;
+use russh::keys::signature::Signer as _;
+use russh::keys::ssh_encoding::Encode as _;
 use russh::keys::ssh_key::LineEnding;
 use std::fs;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// As many hosts as the main job has, all of them alike.
@@ -122,8 +126,10 @@ fn a_key_that_others_can_read() {
         })
         .exits(5)
         .says("error: the private key FOLDER/client can be read by others (mode 0640)")
+        .says("= help: it is for good[1-26]")
         .within(Duration::from_secs(2))
-        .run();
+        .run()
+        .inspect(|ran| assert_eq!(ran.err.text().matches("error:").count(), 1));
 }
 
 #[test]
@@ -135,9 +141,13 @@ fn a_key_that_is_not_there() {
             }
         })
         .exits(5)
-        .says("error: there is no key FOLDER/client, which good1 is to be logged in with")
+        .says("error: there is no key FOLDER/client to log in with")
+        .says("--> etc/hosts.toml:3:17")
+        .says("= help: make one with `ssh-keygen -t ed25519`, or set `identity_file` to one that exists")
+        .says("= help: it is for good[1-26]")
         .within(Duration::from_secs(2))
-        .run();
+        .run()
+        .inspect(|ran| assert_eq!(ran.err.text().matches("error:").count(), 1));
 }
 
 const PASSPHRASE: &str = "canary in a coal mine";
@@ -193,6 +203,136 @@ fn a_hung_agent() {
         .says(&format!("= help: agent {socket}: no answer within 2 s"))
         .within(Duration::from_secs(2))
         .run();
+}
+
+/// An agent that holds the key of a world, which is there only once the world is.
+struct Agent {
+    folder: tempfile::TempDir,
+    /// How long it takes to sign, which it does for one after the other. `None`: it never does.
+    takes: Option<Duration>,
+}
+
+impl Agent {
+    fn new(takes: Option<Duration>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self { folder, takes }
+    }
+
+    fn socket(&self) -> String {
+        let path = self.folder.path().join("agent");
+        path.to_str().unwrap().to_string()
+    }
+
+    /// Takes the key of this world, so that no file has it unlocked.
+    fn serve(&self, world: &World) {
+        let key = PrivateKey::read_openssh_file(world.path("client")).unwrap();
+        locked(world);
+        let listener = UnixListener::bind(self.socket()).unwrap();
+        let (takes, turn) = (self.takes, Arc::new(Mutex::new(())));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let (key, turn) = (key.clone(), turn.clone());
+                std::thread::spawn(move || answer(stream, &key, takes, &turn));
+            }
+        });
+    }
+}
+
+/// Says which key there is, and signs with it.
+fn answer(
+    mut stream: UnixStream,
+    key: &PrivateKey,
+    takes: Option<Duration>,
+    turn: &Mutex<()>,
+) -> Option<()> {
+    const REQUEST_IDENTITIES: u8 = 11;
+    const IDENTITIES_ANSWER: u8 = 12;
+    const SIGN_REQUEST: u8 = 13;
+    const SIGN_RESPONSE: u8 = 14;
+    let string = |bytes: &[u8]| [&(bytes.len() as u32).to_be_bytes(), bytes].concat();
+    loop {
+        let mut length = [0; 4];
+        stream.read_exact(&mut length).ok()?;
+        let mut request = vec![0; u32::from_be_bytes(length) as usize];
+        stream.read_exact(&mut request).ok()?;
+        let reply = match request[0] {
+            REQUEST_IDENTITIES => {
+                let public = key.public_key().to_bytes().unwrap();
+                let count = 1_u32.to_be_bytes().to_vec();
+                [
+                    vec![IDENTITIES_ANSWER],
+                    count,
+                    string(&public),
+                    string(b"card"),
+                ]
+                .concat()
+            }
+            SIGN_REQUEST => {
+                let (_never, ticks) = std::sync::mpsc::channel::<()>();
+                let _turn = turn.lock().unwrap();
+                ticks
+                    .recv_timeout(takes.unwrap_or(Duration::from_secs(60)))
+                    .unwrap_err();
+                takes?;
+                // Behind the key stands what is to be signed.
+                let key_length = u32::from_be_bytes(request[1..5].try_into().unwrap()) as usize;
+                let data = &request[5 + key_length..];
+                let data_length = u32::from_be_bytes(data[..4].try_into().unwrap()) as usize;
+                let signature = key.try_sign(&data[4..4 + data_length]).unwrap();
+                let mut encoded = Vec::new();
+                signature.encode(&mut encoded).unwrap();
+                [vec![SIGN_RESPONSE], string(&encoded)].concat()
+            }
+            _ => return None,
+        };
+        stream.write_all(&string(&reply)).ok()?;
+    }
+}
+
+#[test]
+fn an_agent_that_hangs_while_it_signs() {
+    let agent = Agent::new(None);
+    let connection = asking(&agent.socket());
+    let words = "permission denied for user `USER`: there was nothing to try, the server accepts publickey\n\
+         key FOLDER/client of the agent (FINGERPRINT): no signature within 2 s";
+    Case::table((0..26).map(|_| (Bad::Host, words)).collect())
+        .connection(&connection)
+        .prepare(move |world| agent.serve(world))
+        .within(Duration::from_secs(2))
+        .run();
+}
+
+#[test]
+fn an_agent_that_waits_for_somebody_has_until_the_deadline() {
+    let agent = Agent::new(None);
+    let socket = agent.socket();
+    Case::new([Bad::Host])
+        .good(0)
+        .connection(&asking(&socket))
+        .prepare(move |world| agent.serve(world))
+        // Somebody sits at a terminal.
+        .types("a question that nobody asks", "")
+        .exits(4)
+        .says(&format!("unreachable: bad: authentication: agent {socket}: no answer within DEADLINE"))
+        .says("= help: it may wait for a confirmation, a PIN or a touch; connect_timeout says how long that may take")
+        .at_deadline()
+        .run();
+}
+
+#[test]
+fn an_agent_that_signs_slowly_does_not_hang() {
+    // As a card does: the last of them waits for longer than an agent may be silent.
+    let agent = Agent::new(Some(Duration::from_secs(1)));
+    let connection = asking(&agent.socket());
+    let ran = Case::new((0..5).map(|_| Bad::Host))
+        .good(0)
+        .patient()
+        .connection(&connection)
+        .prepare(move |world| agent.serve(world))
+        .marks(1..=1)
+        .run();
+    let Some(ran) = ran else { return };
+    assert!(ran.took > Duration::from_secs(5), "{:?}", ran.took);
 }
 
 #[test]

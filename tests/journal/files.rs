@@ -21,6 +21,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
             code,
             stdout,
             stderr,
+            rest: Default::default(),
             dropped: 0,
             place: None,
             result: serde_json::Map::new(),

@@ -119,6 +119,7 @@ impl Shell {
                     code: output.status.code().unwrap_or(-1),
                     stdout: output.stdout,
                     stderr: output.stderr,
+                    rest: Default::default(),
                     dropped: 0,
                 }
             }

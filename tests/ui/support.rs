@@ -93,6 +93,7 @@ pub fn outcome(status: Status) -> Outcome {
         code: None,
         stdout: Vec::new(),
         stderr: Vec::new(),
+        rest: Default::default(),
         dropped: 0,
         place: None,
         result: Map::new(),

@@ -3,6 +3,7 @@
 use super::agent::{self, Agent};
 use super::client::{Client, Shared};
 use super::deadline::Deadline;
+use super::dial::Progress;
 use super::explain;
 use super::keys::Keys;
 use super::known_hosts::fingerprint;
@@ -29,6 +30,7 @@ pub(super) struct Login<'a> {
     pub(super) deadline: &'a Deadline,
     pub(super) shared: &'a Shared,
     pub(super) head: &'a Head,
+    pub(super) progress: &'a Progress,
     /// What was tried, in words.
     pub(super) tried: Vec<String>,
     /// What could not be tried, and why.
@@ -113,6 +115,7 @@ impl Login<'_> {
             keys: self.keys,
             agent,
             deadline: self.deadline,
+            progress: self.progress,
             asked: false,
         };
         for hash in self.hashes(handle, &public).await {

@@ -209,6 +209,7 @@ impl Connector {
             deadline,
             shared: &shared,
             head: &head,
+            progress,
             tried: Vec::new(),
             notes: Vec::new(),
             accepts: None,
@@ -292,6 +293,8 @@ fn late(target: &Target, progress: &Progress) -> ConnectError {
         Phase::Connecting(_) | Phase::Lookup => {
             error.help("check the address and the network between")
         }
+        Phase::Agent(_) => error
+            .help("it may wait for a confirmation, a PIN or a touch; connect_timeout says how long that may take"),
         _ => error.help(format!(
             "a slow host needs a longer connect_timeout than {time}"
         )),

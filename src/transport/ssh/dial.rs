@@ -3,6 +3,7 @@
 use super::explain;
 use crate::transport::ConnectError;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::net::{TcpSocket, TcpStream};
@@ -20,6 +21,8 @@ pub(super) enum Phase {
     Jump(String),
     KeyExchange,
     Authentication,
+    /// An agent has been asked for a signature.
+    Agent(PathBuf),
 }
 
 impl Phase {
@@ -31,6 +34,7 @@ impl Phase {
             Phase::Jump(host) => format!("connecting through {host}"),
             Phase::KeyExchange => "key exchange".into(),
             Phase::Authentication => "authentication".into(),
+            Phase::Agent(socket) => format!("authentication: agent {}", socket.display()),
         }
     }
 }

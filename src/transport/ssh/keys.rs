@@ -1,5 +1,6 @@
 //! Private keys: each file is read once and decrypted once, however many hosts want it.
 
+use super::agent::Signed;
 use super::known_hosts::fingerprint;
 use super::settings::Target;
 use russh::keys::{PrivateKey, PublicKey, decode_secret_key, load_public_key};
@@ -24,6 +25,8 @@ pub trait Prompt: Send + Sync {
 pub(super) struct Keys {
     files: Mutex<HashMap<PathBuf, Arc<OnceCell<Loaded>>>>,
     prompt: Option<Arc<dyn Prompt>>,
+    /// What agents have signed.
+    pub(super) signed: Signed,
     terminal: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -57,8 +60,14 @@ impl Keys {
         Self {
             files: Mutex::default(),
             prompt,
+            signed: Signed::default(),
             terminal,
         }
+    }
+
+    /// Whether there is somebody to ask.
+    pub(super) fn can_ask(&self) -> bool {
+        self.prompt.is_some()
     }
 
     /// The keys of a target, and what is wrong with those that can't be used.

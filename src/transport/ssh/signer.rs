@@ -1,7 +1,8 @@
 //! The keys to offer, and the signatures that the server asks for.
 
-use super::agent::{self, Agent};
+use super::agent::Agent;
 use super::deadline::Deadline;
+use super::dial::{Phase, Progress};
 use super::keys::{KeyFile, Keys};
 use super::settings::Target;
 use russh::keys::agent::AgentIdentity;
@@ -54,6 +55,7 @@ pub(super) struct Signer<'a> {
     pub(super) keys: &'a Keys,
     pub(super) agent: Option<&'a mut Agent>,
     pub(super) deadline: &'a Deadline,
+    pub(super) progress: &'a Progress,
     pub(super) asked: bool,
 }
 
@@ -85,11 +87,14 @@ impl russh::Signer for Signer<'_> {
                 let Some(agent) = &mut self.agent else {
                     return Err(SignError::Why("the agent is gone".into()));
                 };
-                agent
-                    .client
-                    .sign_request(identity, hash, data)
-                    .await
-                    .map_err(|error| SignError::Why(agent::words(&error)))
+                self.progress.enter(Phase::Agent(agent.socket.clone()));
+                // Whoever sits at a terminal may be asked for a confirmation, a PIN or a touch.
+                let attended = self.keys.can_ask();
+                let signed = agent
+                    .sign(identity, hash, data, &self.keys.signed, attended)
+                    .await;
+                self.progress.enter(Phase::Authentication);
+                signed.map_err(SignError::Why)
             }
             Candidate::File(file) => {
                 // The operator may be asked for the passphrase.

@@ -20,6 +20,7 @@ pub struct Case {
     pub(super) says: Vec<String>,
     pub(super) lost: Vec<String>,
     pub(super) within: Option<Duration>,
+    pub(super) hangs: Duration,
     pub(super) waits: bool,
     pub(super) marks: Option<RangeInclusive<usize>>,
     pub(super) memory: u64,
@@ -48,6 +49,7 @@ impl Case {
             says: Vec::new(),
             lost: Vec::new(),
             within: None,
+            hangs: HANGS,
             waits: false,
             marks: None,
             memory: MEMORY,
@@ -180,6 +182,12 @@ impl Case {
     /// A second of grace comes on top.
     pub fn within(mut self, time: Duration) -> Self {
         self.within = Some(time);
+        self
+    }
+
+    /// A run that takes this long hangs; else it is two minutes.
+    pub fn hangs_after(mut self, time: Duration) -> Self {
+        self.hangs = time;
         self
     }
 

@@ -110,7 +110,7 @@ impl Case {
             .take()
             .map(|input| terminal::type_to(input, heard, &self.dialog));
         (self.meanwhile)(&world, &child);
-        let ended = in_time(HANGS, || child.try_wait().unwrap().is_some());
+        let ended = in_time(self.hangs, || child.try_wait().unwrap().is_some());
         if !ended {
             child.kill().unwrap();
         }

@@ -90,7 +90,7 @@ impl Resolver<'_> {
             ('k', alias.as_deref().unwrap_or(name)),
         ];
         let identity_agent = self.agent(above, &said, &tokens)?;
-        let identity_files = self.keys(name, above, &said, fallback_keys, &tokens)?;
+        let identity_files = self.keys(above, &said, fallback_keys, &tokens)?;
         let user_known_hosts_files = self.user_known_hosts(
             above.user_known_hosts_file.as_deref(),
             said.user_known_hosts_files.as_ref(),
@@ -280,7 +280,6 @@ impl Resolver<'_> {
 
     fn keys(
         &self,
-        name: &str,
         above: &ConnectionSettings,
         said: &HostConfig,
         fallback: Option<&[PathBuf]>,
@@ -293,13 +292,14 @@ impl Resolver<'_> {
         };
         let mut keys = Vec::new();
         if let Some(named) = named {
+            let placed = |problem: Problem| match &above.identity_place {
+                Some(place) => problem.at(place.clone()),
+                None => problem,
+            };
             for path in named.iter().filter(|path| *path != Path::new("none")) {
-                if identity::check(path)? == KeyFile::Missing {
-                    return Err(Problem::new(format!(
-                        "there is no key {}, which {name} is to be logged in with",
-                        path.display()
-                    ))
-                    .help("make one with `ssh-keygen -t ed25519`, or set `identity_file` to one that exists"));
+                if identity::check(path).map_err(placed)? == KeyFile::Missing {
+                    return Err(placed(missing_key(path))
+                        .help("make one with `ssh-keygen -t ed25519`, or set `identity_file` to one that exists"));
                 }
                 keys.push(path.clone());
             }
@@ -328,15 +328,17 @@ impl Resolver<'_> {
             }
         }
         match missing {
-            Some((setting, path)) if keys.is_empty() => Err(Problem::new(format!(
-                "there is no key {}, which {name} is to be logged in with",
-                path.display()
-            ))
-            .at(setting.place.clone())
-            .help("make one with `ssh-keygen -t ed25519`, or name one that exists")),
+            Some((setting, path)) if keys.is_empty() => Err(missing_key(&path)
+                .at(setting.place.clone())
+                .help("make one with `ssh-keygen -t ed25519`, or name one that exists")),
             _ => Ok(keys),
         }
     }
+}
+
+/// The same words for all hosts that want it.
+fn missing_key(path: &Path) -> Problem {
+    Problem::new(format!("there is no key {} to log in with", path.display()))
 }
 
 /// `none` is no file.
