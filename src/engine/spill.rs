@@ -108,7 +108,7 @@ mod tests {
             }
             expected.extend([&filler[..], b" [secret token] ", &filler].concat());
         }
-        cutter.feed(b"end\nrn-0 3 0\n");
+        cutter.feed(b"end\nrn-0 0 3\n");
         Spill::follow(&mut spill, &mut cutter, &redactor).await;
         expected.extend(b"end");
         let said = cutter.done.pop().unwrap();
