@@ -15,17 +15,17 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// How long a host may take to come as far as a case needs it.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The mode and owner of the old file.
-const OLD: (u32, u32) = (0o640, 1234);
+pub const OLD: (u32, u32) = (0o640, 1234);
 
-fn old() -> Vec<u8> {
+pub fn old() -> Vec<u8> {
     b"old\n".repeat(20_000)
 }
 
 /// Bytes that no compression makes small.
-fn new(size: usize) -> Vec<u8> {
+pub fn new(size: usize) -> Vec<u8> {
     let mut chance = crate::support::proxy::Chance(7);
     (0..size).map(|_| chance.below(256) as u8).collect()
 }
@@ -106,7 +106,7 @@ fn too_open(home: &Path) -> bool {
 
 /// The old file is there as it was.
 #[track_caller]
-fn is_old(home: &Path) {
+pub fn is_old(home: &Path) {
     let path = home.join("target");
     assert!(fs::read(&path).unwrap() == old(), "{path:?} has changed");
     assert_eq!(mode(&path), OLD.0, "{path:?}");
@@ -352,7 +352,7 @@ fn the_cause_is_told_and_the_old_file_stays() {
 }
 
 /// What is told of a host's failure.
-fn told(text: &str, host: &str) -> String {
+pub fn told(text: &str, host: &str) -> String {
     let head = format!("  failed: {host}: ");
     let lines = text.lines().skip_while(|line| !line.starts_with(&head));
     let body = lines.skip(1).take_while(|line| line.starts_with("    "));

@@ -21,6 +21,7 @@ mod identity;
 mod input;
 mod limits;
 mod output;
+mod planted;
 mod servers;
 #[path = "../support/mod.rs"]
 mod support;
