@@ -27,6 +27,7 @@ mod servers;
 mod support;
 mod terminal;
 mod tools;
+mod travels;
 mod watch;
 #[allow(dead_code, reason = "cases come and go")]
 mod world;
