@@ -7,7 +7,6 @@ use runner::event::{Event, Outcome, Status, TaskId};
 use runner::modules::Diff;
 use runner::report::Report;
 use runner::ui::{self, Events, Options, Output, Screen};
-use serde_json::Map;
 use std::time::{Duration, Instant};
 
 const HOSTS: [&str; 26] = [
@@ -214,26 +213,14 @@ async fn one(events: &Events, play: usize, host: usize, tasks: &'static [(&str, 
 }
 
 fn outcome(play: usize, host: usize, at: usize) -> Outcome {
+    let status = match chance(host, at + 40 * play) {
+        0.0..0.25 => Status::Changed,
+        _ => Status::Ok,
+    };
     let mut outcome = Outcome {
-        status: match chance(host, at + 40 * play) {
-            0.0..0.25 => Status::Changed,
-            _ => Status::Ok,
-        },
-        module: "docker_image".into(),
-        message: String::new(),
-        help: Vec::new(),
-        shown: None,
-        diff: None,
-        command: None,
         code: Some(0),
-        stdout: Vec::new(),
-        stderr: Vec::new(),
-        rest: Default::default(),
-        dropped: 0,
-        place: None,
-        result: Map::new(),
-        produced: Vec::new(),
         took: Duration::from_millis(230),
+        ..Outcome::new(status, "docker_image")
     };
     if outcome.status == Status::Changed {
         outcome.message = "mode 0644 -> 0755".to_owned();

@@ -357,6 +357,28 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// An outcome of which nothing else is known.
+    pub fn new(status: Status, module: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            status,
+            module: module.into(),
+            message: String::new(),
+            help: Vec::new(),
+            shown: None,
+            diff: None,
+            command: None,
+            code: None,
+            stdout: Vec::new(),
+            stderr: Vec::new(),
+            rest: Rests::default(),
+            dropped: 0,
+            place: None,
+            result: Map::new(),
+            produced: Vec::new(),
+            took: Duration::ZERO,
+        }
+    }
+
     /// How many bytes of what it said can't be shown any more.
     pub fn missing(&self) -> u64 {
         self.dropped + self.rest.gone()

@@ -324,6 +324,7 @@ c = { children = ["d"] }
 d = { children = ["b", "e"] }
 e = { user = "x", childs = [] }
 "bad name" = {}
+f = ["web[01:03]"]
 "#
         ),
         r#"error: connection setting `port` stands here twice
@@ -363,6 +364,13 @@ error: "bad name" cannot be the name of a group: it has ' ' in it
     |
  11 | "bad name" = {}
     | ^^^^^^^^^^
+
+error: expected a table, found a list
+   --> hosts.toml:12:5
+    |
+ 12 | f = ["web[01:03]"]
+    |     ^^^^^^^^^^^^^^
+    = help: write `f = { hosts = [...] }`
 
 error: `all` has every group in it and cannot be in one
   --> hosts.toml:7:24

@@ -7,7 +7,6 @@ use runner::report::Report;
 use runner::ui::live::{Live, Streams};
 use runner::ui::style::Style;
 use runner::ui::{self, Options, Output, Renderer, Sink, Terminal};
-use serde_json::Map;
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -196,22 +195,10 @@ fn moments(hosts: usize) -> Vec<Moment> {
 
 fn outcome(status: Status) -> Outcome {
     Outcome {
-        status,
-        module: "file".into(),
-        message: String::new(),
-        help: Vec::new(),
-        shown: None,
-        diff: None,
-        command: None,
         code: Some(0),
         stdout: b"done\n".to_vec(),
-        stderr: Vec::new(),
-        rest: Default::default(),
-        dropped: 0,
-        place: None,
-        result: Map::new(),
-        produced: Vec::new(),
         took: Duration::from_millis(20),
+        ..Outcome::new(status, "file")
     }
 }
 

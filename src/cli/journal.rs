@@ -103,7 +103,7 @@ fn header(run: &Run, entry: Entry, adhoc: bool) -> Header {
         kind: entry.kind,
         playbook: entry.playbook,
         inventory: entry.inventory,
-        who: who(),
+        who: super::who::who(),
         process: std::process::id(),
         adhoc,
         check: run.options.check,
@@ -127,15 +127,6 @@ pub(super) fn plan(run: &Run, salt: &RunId) -> Plan {
         files: run.world.files(),
     };
     Plan::new(&run.plays, &ground)
-}
-
-/// Who runs this, and where.
-fn who() -> String {
-    let name = ["USER", "LOGNAME"].map(std::env::var);
-    let name = name.into_iter().flatten().find(|name| !name.is_empty());
-    let name = name.unwrap_or_else(|| rustix::process::getuid().as_raw().to_string());
-    let system = rustix::system::uname();
-    format!("{name}@{}", system.nodename().to_string_lossy())
 }
 
 /// The folder of journals, for a command that can't do without.

@@ -25,6 +25,7 @@ mod signals;
 mod task;
 mod unlock;
 mod validate;
+mod who;
 mod worker;
 
 use crate::diagnostic::{Problem, Problems};

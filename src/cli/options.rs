@@ -173,13 +173,8 @@ pub(crate) struct LockOptions {
 impl LockOptions {
     /// The lock of a run that may change something.
     pub fn lock(&self) -> Option<Lock> {
-        let set = |name: &&str| std::env::var(name).ok().filter(|text| !text.is_empty());
-        let user = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(set);
-        let user = user.unwrap_or_else(|| rustix::process::getuid().as_raw().to_string());
-        let system = rustix::system::uname();
-        let machine = system.nodename().to_string_lossy();
         (!self.no_lock).then(|| Lock {
-            by: format!("{user}@{machine}"),
+            by: super::who::who(),
             wait: self.lock_wait,
         })
     }

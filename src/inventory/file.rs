@@ -224,7 +224,11 @@ impl Reader<'_> {
         if let Err(problem) = check_name(&entry.key, "group") {
             return self.problems.push(problem.at(entry.key_place.clone()));
         }
-        let Some(table) = self.table(&entry.value) else {
+        let listed = |problem: Problem| match entry.value.data {
+            Data::Array(_) => problem.help(format!("write `{} = {{ hosts = [...] }}`", entry.key)),
+            _ => problem,
+        };
+        let Some(table) = self.problems.note(entry.value.table().map_err(listed)) else {
             return;
         };
         let mut group = GroupDraft {

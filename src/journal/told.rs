@@ -273,22 +273,8 @@ impl Told {
                     item: None,
                 },
                 outcome: Box::new(Outcome {
-                    status,
-                    module: "".into(),
                     message: message.to_owned(),
-                    help: Vec::new(),
-                    shown: None,
-                    diff: None,
-                    command: None,
-                    code: None,
-                    stdout: Vec::new(),
-                    stderr: Vec::new(),
-                    place: None,
-                    rest: Default::default(),
-                    dropped: 0,
-                    result: serde_json::Map::new(),
-                    produced: Vec::new(),
-                    took: Duration::ZERO,
+                    ..Outcome::new(status, "")
                 }),
             };
         for (host, at, progress) in self.unknown() {

@@ -1,6 +1,5 @@
 use super::*;
 use crate::event::{Outcome, Status};
-use serde_json::Map;
 
 /// A run whose moments are told in milliseconds.
 struct Told {
@@ -113,24 +112,7 @@ fn id(play: usize, index: usize, name: &str) -> TaskId {
 }
 
 fn outcome() -> Outcome {
-    Outcome {
-        status: Status::Ok,
-        module: "command".into(),
-        message: String::new(),
-        help: Vec::new(),
-        shown: None,
-        diff: None,
-        command: None,
-        code: None,
-        stdout: Vec::new(),
-        stderr: Vec::new(),
-        rest: Default::default(),
-        dropped: 0,
-        place: None,
-        result: Map::new(),
-        produced: Vec::new(),
-        took: Duration::ZERO,
-    }
+    Outcome::new(Status::Ok, "command")
 }
 
 #[test]

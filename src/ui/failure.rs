@@ -87,8 +87,17 @@ impl Failures {
 
     /// Writes which further hosts failed as one before.
     pub(super) fn flush(&mut self, page: &mut Page) {
+        self.flush_some(page, |_| true);
+    }
+
+    /// The same while the run goes on. What was not begun is no news, and can wait until all of it is there.
+    pub(super) fn tick(&mut self, page: &mut Page) {
+        self.flush_some(page, |status| status != Status::Cancelled);
+    }
+
+    fn flush_some(&mut self, page: &mut Page, now: impl Fn(Status) -> bool) {
         let mut told = std::mem::take(&mut self.told);
-        for told in &mut told {
+        for told in told.iter_mut().filter(|told| now(told.key.0)) {
             let hosts = std::mem::take(&mut told.more);
             if hosts.is_empty() {
                 continue;

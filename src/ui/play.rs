@@ -440,7 +440,7 @@ impl Story for PlayStory {
 
     /// Where hosts take turns (`serial`), those that are through are told before the next begin.
     fn tick(&mut self, page: &mut Page) {
-        self.failures.flush(page);
+        self.failures.tick(page);
         let mut quiet = Vec::new();
         for (index, play) in &mut self.plays {
             if !play.tasks.is_empty() && play.idle() {

@@ -11,22 +11,14 @@ fn outcome() -> impl Strategy<Value = Outcome> {
     let shown = proptest::option::of(".*");
     (bytes(), bytes(), ".*", shown, any::<Option<i32>>()).prop_map(
         |(stdout, stderr, message, shown, code)| Outcome {
-            status: Status::Changed,
-            module: "command".into(),
             message,
-            help: Vec::new(),
             shown,
-            diff: None,
-            command: None,
             code,
             stdout,
             stderr,
-            rest: Default::default(),
-            dropped: 0,
-            place: None,
-            result: serde_json::Map::new(),
             produced: vec![("x".to_owned(), None)],
             took: Duration::from_nanos(1_234_567_891),
+            ..Outcome::new(Status::Changed, "command")
         },
     )
 }

@@ -4,7 +4,6 @@ use indicatif::TermLike;
 use runner::event::{Event, Outcome, Status, TaskId};
 use runner::report::Report;
 use runner::ui::{self, Options, Sink, Terminal};
-use serde_json::Map;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -83,22 +82,8 @@ pub fn play(play: usize, name: &str, of: &[&str], tasks: usize) -> Event {
 
 pub fn outcome(status: Status) -> Outcome {
     Outcome {
-        status,
-        module: "command".into(),
-        message: String::new(),
-        help: Vec::new(),
-        shown: None,
-        diff: None,
-        command: None,
-        code: None,
-        stdout: Vec::new(),
-        stderr: Vec::new(),
-        rest: Default::default(),
-        dropped: 0,
-        place: None,
-        result: Map::new(),
-        produced: Vec::new(),
         took: Duration::from_millis(200),
+        ..Outcome::new(status, "command")
     }
 }
 
