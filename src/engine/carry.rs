@@ -77,6 +77,9 @@ impl HostRun {
             let why = Trouble::NotStarted("there is no connection".into());
             return Err(transfer::Error::Trouble(why));
         };
+        self.keep_locked(identity)
+            .await
+            .map_err(transfer::Error::Trouble)?;
         self.acting.store(SENT, Ordering::Relaxed);
         let mark = self.meter.mark();
         let roomy = Roomy {

@@ -58,6 +58,8 @@ pub enum Trouble {
         /// The process that may be left.
         left: Option<i64>,
     },
+    /// The host has ended it, having heard nothing from here for too long.
+    Unheard,
     /// The shell itself ended before the step did.
     ShellEnded(Exit),
 }

@@ -2,6 +2,7 @@
 
 use super::cutter::{Cutter, Said};
 use super::exchange::{GONE_WITHIN, Identity, Leave, Next, Terms, Trouble, drain, next, over};
+use super::heartbeat;
 use super::lock::Gate;
 use super::message::{self, Step};
 use super::shell::{self, Shell, Shells, make_room};
@@ -74,13 +75,15 @@ impl Flight {
             }
             flight.leave(terms);
         }
-        if let Some(message) = shell::in_request(terms, identity, &nonce, steps) {
+        if let Some(message) =
+            shell::in_request(terms, identity, &nonce, steps, connection.heartbeat())
+        {
             let starting = Shell::with_message(connection, terms, identity, &message);
-            let shell = make_room(starting, async { shells.release() }).await?;
+            let shell = make_room(starting, shells.make_room()).await?;
             return Ok(Self::new(shell, &nonce, steps));
         }
         let starting = Shell::open(connection, terms, identity);
-        let shell = make_room(starting, async { shells.release() }).await?;
+        let shell = make_room(starting, shells.make_room()).await?;
         let text = message::script(&nonce, steps, None);
         let mut flight = Self::new(shell, &nonce, steps);
         flight.write(&text, terms, end).await;
@@ -273,6 +276,7 @@ impl Flight {
             (Some(Trouble::TimedOut { .. }), _) if ended => Trouble::TimedOut { left: None },
             (Some(Trouble::Stopped { .. }), _) if ended => Trouble::Stopped { left: None },
             (Some(why), _) => why.clone(),
+            (None, Some(Exit::Code(heartbeat::MISSED))) => Trouble::Unheard,
             (None, None) => shell::lost(self.process.output.ending()),
             (None, Some(_)) if !self.begun() => {
                 let (out, err) = (&self.streams.out, &self.streams.err);

@@ -1,11 +1,11 @@
 //! A host during a run: its connection, its state, and what is the same for all that it does.
 
 use super::Context;
-use super::exchange::{Identity, Trouble};
+use super::exchange::{GONE_WITHIN, Identity, Trouble};
 use super::meter::Meter;
 use super::outcome::State;
 use super::question::Question;
-use super::shell::{Shell, Shells};
+use super::shell::{self, Shell, Shells};
 use crate::event::{Event, Status, TaskId};
 use crate::inventory::Host;
 use crate::plan::Turn;
@@ -117,9 +117,40 @@ impl HostRun {
     }
 
     pub(super) async fn close(&self) {
-        self.shells.lock().await.release();
+        let held_on = {
+            let mut shells = self.shells.lock().await;
+            shells.release();
+            shells.takes_room_back()
+        };
         if let Some(connection) = self.connection.lock().await.take() {
+            if held_on {
+                self.let_go(&*connection).await;
+            }
             connection.close().await;
+        }
+    }
+
+    /// Frees the host where the lock is held on without a shell: the connection may be kept longer than the run takes.
+    async fn let_go(&self, connection: &dyn Connection) {
+        let terms = &self.context.terms;
+        let Some(key) = &terms.lock else { return };
+        let let_go = async {
+            let (identity, script) = (Identity::default(), key.let_go());
+            let started = shell::start(connection, terms, &identity, &script);
+            if let Ok(mut process) = started.await {
+                process.input.end().await.ok();
+                while process.output.next().await.is_some() {}
+            }
+        };
+        tokio::time::timeout(GONE_WITHIN, let_go).await.ok();
+    }
+
+    /// A host has the run's lock also while a file travels there over a new connection.
+    pub(super) async fn keep_locked(&self, identity: &Identity) -> Result<(), Trouble> {
+        let held = self.context.terms.lock.is_none() || self.shells.lock().await.holds();
+        match held {
+            true => Ok(()),
+            false => self.lock(identity).await,
         }
     }
 

@@ -2,11 +2,14 @@
 //!
 //! The script arrives on the standard input of a plain `sh`, so nothing of it shows in a process list. It
 //! starts a watcher that ends the whole process group when that input ends, which is what happens when the
-//! connection is lost or the runner goes away. Each step ends with a marker line on both streams, which [`super::cutter`]
+//! connection is lost or the runner goes away; meanwhile it passes on the signs of life that come there (see
+//! [`super::heartbeat`]). Each step ends with a marker line on both streams, which [`super::cutter`]
 //! finds; the markers hold a random word, so no output can be mistaken for one.
 
+use super::heartbeat;
 use crate::modules::Script;
 use crate::shell::{PRELUDE, quote};
+use crate::transport::Heartbeat;
 use std::hash::{BuildHasher, Hasher};
 
 /// With this code a message's `sh` ends when the next one may follow.
@@ -39,27 +42,34 @@ pub const HELD_BACK: i64 = -2;
 /// A host without `/proc` can only be told of the group.
 ///
 /// A process is noted as `PID/stat:PARENT:GROUP:SESSION`. What was seen once is remembered, since an orphan no longer tells
-/// where it came from.
-const END: &str = r#"if [ -r /proc/self/stat ]; then :; else kill -TERM 0; sleep 2; kill -KILL 0; fi;
-rn_fields() { rn_x=; while read -r rn_y; do rn_x=$rn_y; done <"$1"; rn_x=${rn_x##*") "}; };
-rn_tree() { rn_all=" ";
+/// where it came from. The message's shell is `rn_root`.
+const END: [&str; 2] = [
+    r#"if [ -r /proc/self/stat ]; then :; else kill -TERM 0; sleep 2; kill -KILL 0; fi;
+rn_fields() { rn_x=; while read -r rn_y; do rn_x=$rn_y; done <"$1"; rn_x=${rn_x##*") "}; };"#,
+    r#"rn_tree() { rn_all=" ";
 for rn_f in /proc/[0-9]*/stat; do rn_fields "$rn_f"; set -- $rn_x;
 case $1 in ""|Z|X) ;; *) rn_f=${rn_f#/proc/}; rn_all="$rn_all$rn_f:$2:$3:$4 " ;; esac; done;
 rn_found=; until [ "$rn_found" = "$rn_seen" ]; do rn_found=$rn_seen;
 for rn_x in $rn_all; do rn_p=${rn_x%%/*}; rn_x=${rn_x#*:};
 case $rn_keep$rn_seen in *" $rn_p "*) continue ;; esac;
-case " $$$rn_seen" in *" ${rn_x%%:*} "*) rn_x=:$rn_sid ;; esac;
+case " $rn_root$rn_seen" in *" ${rn_x%%:*} "*) rn_x=:$rn_sid ;; esac;
 case $rn_x in *":$rn_sid"|*":$rn_group:"*) rn_seen="$rn_seen$rn_p " ;; esac; done; done; };
 rn_left() { for rn_p in $rn_seen; do rn_fields /proc/$rn_p/stat; case $rn_x in ""|Z*|X*) ;; *) return 0 ;; esac; done; return 1; };
-read -r rn_me rn_x </proc/self/stat; rn_fields /proc/self/stat; set -- $rn_x; rn_group=$3 rn_sid=$4;
-[ "$rn_sid" = $$ ] || rn_sid=none;
-rn_seen=" " rn_keep=" $rn_me "; rn_p=$$;
+read -r rn_me rn_x </proc/self/stat; rn_fields /proc/$rn_root/stat; set -- $rn_x; rn_group=$3 rn_sid=$4;
+[ "$rn_sid" = $rn_root ] || rn_sid=none;
+rn_seen=" " rn_keep=" $rn_me "; rn_p=$rn_root;
 until [ "${rn_p:-0}" -le 1 ]; do rn_keep="$rn_keep$rn_p "; rn_fields /proc/$rn_p/stat; set -- $rn_x; rn_p=$2; done;
-rn_tree; kill -TERM 0;
+rn_tree; kill -TERM -$rn_group;
 for rn_p in $rn_seen; do rn_x=${rn_all#*" $rn_p/"}; rn_x=${rn_x%% *}; rn_x=${rn_x%:*};
 [ "${rn_x##*:}" = "$rn_group" ] || kill -TERM $rn_p; done;
 rn_n=0 rn_d=0.1; rn_tree; while { rn_left || { rn_tree; rn_left; }; } && [ $rn_n -lt 16 ]; do rn_n=$((rn_n + 1));
-if [ $rn_n -gt 8 ]; then rn_d=0.1; rn_tree; kill -KILL $rn_seen; elif [ $rn_n -gt 5 ]; then rn_d=0.5; fi; sleep $rn_d || sleep 1; done;"#;
+if [ $rn_n -gt 8 ]; then rn_d=0.1; rn_tree; kill -KILL $rn_seen; elif [ $rn_n -gt 5 ]; then rn_d=0.5; fi; sleep $rn_d || sleep 1; done;"#,
+];
+
+/// The same, once `root` has found `rn_root`.
+pub(super) fn end(root: &str) -> String {
+    [END[0], root, END[1]].join("\n")
+}
 
 /// A random word that marks the ends of steps.
 pub fn nonce() -> String {
@@ -76,12 +86,26 @@ pub fn nonce() -> String {
 /// which could speak into the answers, this one refuses.
 pub fn script(nonce: &str, steps: &[Step], last: Option<i64>) -> String {
     // The shell must have read everything before it runs anything: all of it is one function.
-    text(nonce, steps, last, "\n")
+    text(nonce, steps, last, Life::Passed, "\n")
+}
+
+/// The text for a shell that has this message only.
+pub fn single(nonce: &str, steps: &[Step], heartbeat: Option<Heartbeat>) -> String {
+    text(nonce, steps, None, Life::Watched(heartbeat), "\n")
+}
+
+/// Who watches for signs of life.
+#[derive(Clone, Copy)]
+enum Life {
+    /// Somebody beside the shell.
+    Passed,
+    /// The message itself, if anybody.
+    Watched(Option<Heartbeat>),
 }
 
 /// The same as one line without anything that a login shell of another kind could take for something else, if there
 /// is such a line.
-pub fn line(nonce: &str, steps: &[Step]) -> Option<String> {
+pub fn line(nonce: &str, steps: &[Step], heartbeat: Option<Heartbeat>) -> Option<String> {
     let plain = |step: &Step| {
         let values = step.env.iter().map(|(_, value)| value);
         let mut texts = values.chain([&step.script.text]);
@@ -90,7 +114,7 @@ pub fn line(nonce: &str, steps: &[Step]) -> Option<String> {
     if !steps.iter().all(plain) || needs_prelude(steps) {
         return None;
     }
-    Some(text(nonce, steps, None, " "))
+    Some(text(nonce, steps, None, Life::Watched(heartbeat), " "))
 }
 
 fn needs_prelude(steps: &[Step]) -> bool {
@@ -98,7 +122,7 @@ fn needs_prelude(steps: &[Step]) -> bool {
 }
 
 /// Every line ends where a blank would do as well; `end` stands behind each.
-fn text(nonce: &str, steps: &[Step], last: Option<i64>, end: &str) -> String {
+fn text(nonce: &str, steps: &[Step], last: Option<i64>, life: Life, end: &str) -> String {
     let mut text = String::with_capacity(2048);
     let mut line = |words: &str| {
         text.push_str(words);
@@ -116,15 +140,33 @@ fn text(nonce: &str, steps: &[Step], last: Option<i64>, end: &str) -> String {
             "if kill -0 -{last} 2>/dev/null; then rn_end refused 0; exit 0; fi;"
         ));
     }
-    line("rn_l=$rn_s; unset rn_s; exec 3<&0 </dev/null;");
-    line("( while read -r rn_line <&3; do :; done; trap '' TERM HUP INT;");
-    END.lines().for_each(&mut line);
+    line("rn_l=$rn_s rn_v=$rn_t; unset rn_s rn_t; exec 3<&0 </dev/null;");
+    line("rn_kill() {");
+    self::end("rn_root=$$;").lines().for_each(&mut line);
+    line("};");
+    if let Life::Watched(heartbeat) = life {
+        line("rn_v=;");
+        if let Some(heartbeat) = heartbeat {
+            line(&heartbeat::of_message(heartbeat));
+            line("rn_v=$rn_t;");
+        }
+    }
+    line("( while read -r rn_line <&3; do kill -USR1 $rn_v; done; trap '' TERM HUP INT; rn_kill;");
     line(") >/dev/null 2>&1 &");
     // The trap stands behind the watcher, which could miss its own TERM if it were born with one.
     // The watcher goes before the last marker: the runner ends the input when it has seen that, and what the steps
     // left running on purpose must not be taken for a lost connection's.
     line("rn_w=$! ; rn_over= rn_held= rn_stats= rn_sums=; trap 'rn_over=1' TERM;");
-    line("rn_rest() { { kill $rn_w; wait $rn_w; } 2>/dev/null; };");
+    let watchdog = match life {
+        Life::Watched(Some(_)) => "kill $rn_v; ",
+        _ => "",
+    };
+    line(&format!(
+        "rn_rest() {{ {{ {watchdog}kill $rn_w; wait $rn_w; }} 2>/dev/null; }};"
+    ));
+    // Asked to end, the shell itself stays until the step has, and all that it has started: its own end tells that
+    // nothing is left.
+    line("rn_quit() { wait $rn_w; [ -z \"$rn_m\" ] || { wait $rn_v; exit $rn_m; }; exit 143; };");
     line(r#"rn_end "pid${rn_l:+-again}" $$;"#);
     let last_guarded = steps.iter().rposition(|step| step.guarded).unwrap_or(0);
     let first_question = steps.iter().take_while(|step| step.needed).count();
@@ -184,9 +226,7 @@ fn run(step: &Step, judged: bool, line: &mut impl FnMut(&str)) {
         line(&format!("export {name}={};", quote(value)));
     }
     line(&step.script.text);
-    // Asked to end, the shell itself stays until the step has, and all that it has started: its own end tells that
-    // nothing is left.
-    line("); rn_c=$?; if [ -n \"$rn_over\" ]; then wait $rn_w; exit 143; fi;");
+    line("); rn_c=$?; [ -z \"$rn_over\" ] || rn_quit;");
     if let Some(pattern) = captured {
         line("[ -z \"$rn_o\" ] || printf '%s\\n' \"$rn_o\";");
         line(&format!(

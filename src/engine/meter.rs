@@ -1,7 +1,9 @@
 //! Counts what goes to a host and comes back, and how long it takes.
 
 use crate::event::{Event, Traffic};
-use crate::transport::{Chunk, Connection, Ending, Input, Lost, Output, Process, StartError};
+use crate::transport::{
+    Chunk, Connection, Ending, Heartbeat, Input, Lost, Output, Process, StartError,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -97,6 +99,10 @@ impl Connection for Counted {
 
     async fn close(&self) {
         self.0.close().await;
+    }
+
+    fn heartbeat(&self) -> Option<Heartbeat> {
+        self.0.heartbeat()
     }
 }
 

@@ -14,6 +14,7 @@ mod carry;
 mod cutter;
 mod exchange;
 mod flight;
+mod heartbeat;
 mod host;
 mod lock;
 mod message;

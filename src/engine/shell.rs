@@ -4,10 +4,11 @@
 //! `sh` of its own in a session of its own, so that what belongs to it can be ended together and nothing else with it.
 
 use super::exchange::{GONE_WITHIN, Identity, Next, Terms, Trouble, next};
-use super::lock::{Gate, Verdict};
+use super::heartbeat;
+use super::lock::{Gate, ROOM, Verdict};
 use super::message::{self, Step};
 use crate::shell::quote;
-use crate::transport::{Chunk, Connection, Ending, Output, Process, StartError};
+use crate::transport::{Chunk, Connection, Ending, Heartbeat, Output, Process, StartError};
 use async_trait::async_trait;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -20,7 +21,21 @@ use tokio::time::{Instant, timeout_at};
 /// is in `c`.
 ///
 /// The code that asks for the next one is [`message::AGAIN`].
-const LOOP: &str = r#"rn_s=; command -v setsid >/dev/null && rn_s=setsid; export rn_s; while $rn_s /bin/sh; c=$?; [ $c = 77 ] && [ -n "$rn_s" ]; do :; done"#;
+const LOOP: &str =
+    r#"export rn_s rn_t; while $rn_s /bin/sh; c=$?; [ $c = 77 ] && [ -n "$rn_s" ]; do :; done"#;
+
+/// The loop, with a watchdog beside it that ends what runs there when no sign of life comes.
+fn looping(heartbeat: Option<Heartbeat>) -> String {
+    let find = "rn_t= rn_s=; command -v setsid >/dev/null && rn_s=setsid;";
+    let Some(heartbeat) = heartbeat else {
+        return format!("{find} {LOOP}");
+    };
+    // Only one that has something to end is waited for: then all of it is gone.
+    let watchdog = heartbeat::of_loop(heartbeat);
+    format!(
+        "{find} {watchdog} {LOOP}; if [ -z \"$rn_m\" ]; then kill $rn_t 2>/dev/null; else wait $rn_t; c=$rn_m; fi"
+    )
+}
 
 /// A message up to this size can travel in the request that starts its shell.
 const IN_REQUEST: usize = 16 * 1024;
@@ -42,7 +57,11 @@ pub(super) struct Shell {
 
 /// The waiting shells of a host, by whose rights they have.
 #[derive(Default)]
-pub(super) struct Shells(HashMap<Identity, Waiting>);
+pub(super) struct Shells {
+    waiting: HashMap<Identity, Waiting>,
+    /// One has made room: its lock may be held on without a shell.
+    made_room: bool,
+}
 
 /// While a shell waits its output is read, so that what a task has left running can't block the connection.
 struct Waiting {
@@ -55,7 +74,7 @@ struct Waiting {
 impl Shells {
     /// The shell that waits with these rights, if it is still there.
     pub(super) async fn take(&mut self, identity: &Identity) -> Option<Shell> {
-        let waiting = self.0.remove(identity)?;
+        let waiting = self.waiting.remove(identity)?;
         waiting.enough.send(()).ok();
         let output = waiting.reading.await.ok()??;
         Some(Shell {
@@ -89,17 +108,38 @@ impl Shells {
             enough,
             last,
         };
-        self.0.insert(identity.clone(), waiting);
+        // It has taken the lock back.
+        self.made_room = false;
+        self.waiting.insert(identity.clone(), waiting);
     }
 
     /// Lets all of them go: each ends with its input.
     pub(super) fn release(&mut self) {
-        self.0.clear();
+        self.waiting.clear();
+    }
+
+    /// The same for those that stand in the way of something else, while the lock is held on.
+    pub(super) async fn make_room(&mut self) {
+        for (_, mut waiting) in self.waiting.drain() {
+            let ends = format!("exit {ROOM}\n");
+            waiting.input.write(ends.as_bytes()).await.ok();
+            self.made_room = true;
+        }
+    }
+
+    /// Whether the lock is held: by one that waits, or for one that has made room.
+    pub(super) fn holds(&self) -> bool {
+        self.made_room || !self.waiting.is_empty()
+    }
+
+    /// Whether a lock may be held on without a shell, which is asked only once.
+    pub(super) fn takes_room_back(&mut self) -> bool {
+        std::mem::take(&mut self.made_room)
     }
 
     /// The same, and waits until they have ended.
     pub(super) async fn end(&mut self) {
-        for (_, mut waiting) in self.0.drain() {
+        for (_, mut waiting) in self.waiting.drain() {
             waiting.input.end().await.ok();
             let ended = tokio::time::timeout(GONE_WITHIN, waiting.reading);
             ended.await.ok();
@@ -115,15 +155,17 @@ impl Shell {
         terms: &Terms,
         identity: &Identity,
     ) -> Result<Self, Trouble> {
+        let heartbeat = connection.heartbeat();
+        let looping = looping(heartbeat);
         let Some(key) = &terms.lock else {
-            let script = format!("{LOOP}; exit $c");
+            let script = format!("{looping}; exit $c");
             let process = start(connection, terms, identity, &script).await?;
-            return Ok(Self::new(process));
+            return Ok(Self::new(process, heartbeat));
         };
-        let request = Request::new(terms, identity, LOOP);
+        let request = Request::new(terms, identity, &looping);
         // The lock belongs to the user who logs in, whoever the work is done by.
         let body = match &identity.user {
-            None => LOOP.to_string(),
+            None => looping.clone(),
             Some(_) => format!("{}; c=$?", request.command),
         };
         let nonce = message::nonce();
@@ -135,10 +177,13 @@ impl Shell {
             gate: key.gate(&nonce),
         };
         request.answer(&mut shell.process, &mut shell.gate).await?;
+        // What comes before could be taken for an answer to what sudo asks.
+        shell.process.input = heartbeat::beating(shell.process.input, heartbeat);
         Ok(shell)
     }
 
-    fn new(process: Process) -> Self {
+    fn new(mut process: Process, heartbeat: Option<Heartbeat>) -> Self {
+        process.input = heartbeat::beating(process.input, heartbeat);
         Self {
             process,
             last: None,
@@ -180,7 +225,7 @@ impl Shell {
                 start(connection, terms, identity, &script).await?
             }
         };
-        Ok(Self::new(process))
+        Ok(Self::new(process, connection.heartbeat()))
     }
 }
 
@@ -221,12 +266,16 @@ pub(super) struct Roomy<'a> {
 #[async_trait]
 impl Connection for Roomy<'_> {
     async fn start(&self, command: &str) -> Result<Process, StartError> {
-        let let_go = async { self.shells.lock().await.release() };
+        let let_go = async { self.shells.lock().await.make_room().await };
         make_room(self.connection.start(command), let_go).await
     }
 
     async fn close(&self) {
         self.connection.close().await;
+    }
+
+    fn heartbeat(&self) -> Option<Heartbeat> {
+        self.connection.heartbeat()
     }
 }
 
@@ -244,13 +293,14 @@ pub(super) fn in_request(
     identity: &Identity,
     nonce: &str,
     steps: &[Step],
+    heartbeat: Option<Heartbeat>,
 ) -> Option<InRequest> {
     if !terms.public || password(identity, terms).is_some() {
         return None;
     }
-    let message = match message::line(nonce, steps) {
+    let message = match message::line(nonce, steps, heartbeat) {
         Some(line) => InRequest::Line(line),
-        None => InRequest::Escaped(message::script(nonce, steps, None)),
+        None => InRequest::Escaped(message::single(nonce, steps, heartbeat)),
     };
     let (InRequest::Line(text) | InRequest::Escaped(text)) = &message;
     let may = text.len() <= IN_REQUEST && !terms.redactor.holds(text.as_bytes());

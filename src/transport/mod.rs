@@ -14,8 +14,10 @@ use crate::inventory::Host;
 use async_trait::async_trait;
 use bytes::Bytes;
 pub use route::Routes;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Something that can connect to hosts.
 #[async_trait]
@@ -36,6 +38,33 @@ pub trait Connection: Send + Sync {
 
     /// Says goodbye; commands that still run lose their channel.
     async fn close(&self);
+
+    /// The signs of life by which both sides know that the other is there. `None` where none are needed or wanted.
+    fn heartbeat(&self) -> Option<Heartbeat> {
+        None
+    }
+}
+
+/// Signs of life, for as long as commands run on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// How often each side gives one.
+    pub every: Duration,
+    /// Who has heard none for so long takes the other side for gone.
+    pub limit: Duration,
+}
+
+/// No more time passes between two signs of life. It is also how far the two sides may be apart in what they take for the last one.
+const BEAT: Duration = Duration::from_secs(2);
+
+impl Heartbeat {
+    /// For a connection that counts as dead after this time of silence.
+    pub fn new(limit: Duration) -> Self {
+        Self {
+            every: BEAT.min(limit / 4),
+            limit,
+        }
+    }
 }
 
 /// A command that was asked to run.

@@ -13,10 +13,10 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The message of a command whose end nobody has told.
-const UNKNOWN: &str = "while it ran: it may have run to its end, or not";
+pub const UNKNOWN: &str = "while it ran: it may have run to its end, or not";
 
 /// A task for the bad hosts only.
-fn bad(task: &str) -> String {
+pub fn bad(task: &str) -> String {
     format!("name = \"fault\"\nwhen = \"'bad' in group_names\"\n{task}")
 }
 
@@ -174,7 +174,7 @@ fn servers_have_their_own_order() {
 
 /// A command with children that ignore what asks them to end, one of them in another process group and one in another
 /// session. It tells when all of them run.
-const STUBBORN: &str = "name = \"hang\"\nshell = '''
+pub const STUBBORN: &str = "name = \"hang\"\nshell = '''
 trap \"\" TERM INT HUP
 timeout 1000 sh -c \"trap '' TERM; sleep 1000; :\" &
 setsid sh -c \"trap '' TERM; sleep 1000; :\" &
@@ -187,7 +187,7 @@ fn up(world: &World) {
     assert!(in_time(PATIENCE, up), "in vain: the commands run");
 }
 
-fn signal(name: &str, process: u32) {
+pub fn signal(name: &str, process: u32) {
     let mut command = Command::new("kill");
     let status = command.args(["-s", name, &process.to_string()]).status();
     assert!(status.unwrap().success());

@@ -23,6 +23,7 @@ mod limits;
 mod output;
 mod planted;
 mod servers;
+mod silence;
 #[path = "../support/mod.rs"]
 mod support;
 mod terminal;

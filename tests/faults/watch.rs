@@ -95,15 +95,30 @@ pub fn left(folder: &Path) -> Vec<String> {
             .split(|byte| *byte == 0)
             .any(|word| word.starts_with(home.as_bytes()))
     };
-    let left = processes().filter(is_left);
-    left.map(|process| {
+    named(processes().filter(is_left))
+}
+
+/// The processes that were started on a host or for it, and have its home in their environment or their words.
+pub fn at_work(home: &Path) -> Vec<String> {
+    let home = home.display().to_string();
+    let is_at_work = |process: &u32| {
+        let files = ["cmdline", "environ"].map(|file| format!("/proc/{process}/{file}"));
+        let mut texts = files.iter().map(|file| fs::read(file).unwrap_or_default());
+        texts.any(|text| holds(&text, home.as_bytes()))
+    };
+    named(processes().filter(is_at_work))
+}
+
+/// Processes with their words.
+fn named(processes: impl Iterator<Item = u32>) -> Vec<String> {
+    let named = processes.map(|process| {
         let command = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
         format!(
             "{process} {}",
             String::from_utf8_lossy(&command).replace('\0', " ")
         )
-    })
-    .collect()
+    });
+    named.collect()
 }
 
 /// Whether some bytes are among others.

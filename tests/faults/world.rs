@@ -146,6 +146,11 @@ impl World {
         self.folder().join(name)
     }
 
+    /// Where a host keeps its locks, the good hosts counted first.
+    pub fn locks(&self, number: usize) -> PathBuf {
+        self.sshd.files.locks.path().join(number.to_string())
+    }
+
     /// The runner with these words, about to start in the folder with a home and folders of its own.
     pub fn runner(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));

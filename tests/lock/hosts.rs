@@ -30,7 +30,15 @@ impl Hosts {
     /// So many machines, and hosts by name with the number of their machine.
     pub fn named(machines: usize, names: &[(&str, usize)]) -> Option<Self> {
         let machines: Option<Vec<Sshd>> = (0..machines).map(|_| Sshd::start(&[])).collect();
-        let machines = machines?;
+        Some(Self::on(machines?, names))
+    }
+
+    /// One machine `a` whose server has these settings.
+    pub fn with(settings: &[&str]) -> Option<Self> {
+        Some(Self::on(vec![Sshd::start(settings)?], &[("a", 0)]))
+    }
+
+    fn on(machines: Vec<Sshd>, names: &[(&str, usize)]) -> Self {
         let mut inventory = String::from("[hosts]\n");
         for (name, machine) in names {
             let sshd = &machines[*machine];
@@ -49,7 +57,25 @@ impl Hosts {
             .file("inventory/hosts.toml", inventory)
             .file("ssh_config", "");
         fs::create_dir(bench.path("work")).unwrap();
-        Some(Self { bench, machines })
+        Self { bench, machines }
+    }
+
+    /// From now on the first machine is reached through this port.
+    pub fn behind(&self, port: u16) {
+        let machine = &self.machines[0];
+        let files = [
+            (self.bench.path("inventory/hosts.toml"), "port = "),
+            (machine.files.path("known_hosts"), ":"),
+        ];
+        for (path, before) in files {
+            let text = fs::read_to_string(&path).unwrap();
+            let new = text.replace(
+                &format!("{before}{}", machine.port),
+                &format!("{before}{port}"),
+            );
+            assert_ne!(new, text);
+            fs::write(path, new).unwrap();
+        }
     }
 
     /// The folder that all machines share.

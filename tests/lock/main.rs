@@ -12,6 +12,7 @@ mod held;
 mod hosts;
 mod interrupts;
 mod released;
+mod room;
 #[path = "../support/mod.rs"]
 mod support;
 mod unlock;

@@ -101,20 +101,7 @@ fn runs_follow_each_other_at_once() {
 fn a_link_that_is_cut_gives_it_back() {
     let Some(hosts) = Hosts::new(1) else { return };
     let cut = Cut::before(hosts.machines[0].port);
-    let path = hosts.bench.path("inventory/hosts.toml");
-    let known = hosts.machines[0].files.path("known_hosts");
-    let mut text = std::fs::read_to_string(&path).unwrap();
-    text = text.replace(
-        &format!("port = {}", hosts.machines[0].port),
-        &format!("port = {}", cut.port),
-    );
-    std::fs::write(&path, text).unwrap();
-    let lines = std::fs::read_to_string(&known).unwrap();
-    let lines = lines.replace(
-        &format!(":{} ", hosts.machines[0].port),
-        &format!(":{} ", cut.port),
-    );
-    std::fs::write(&known, lines).unwrap();
+    hosts.behind(cut.port);
     let mut run = hosts.held(&["a"]);
     cut.now();
     hosts.assert_released();

@@ -49,6 +49,8 @@ pub enum Fault {
     Reset,
     /// Nothing more is passed on in either direction, and nothing is closed.
     Stall,
+    /// The same, and neither end hears of it when the other has closed: the packets vanish.
+    Vanish,
     /// From here on so many bytes are passed on at a time, with a pause after each.
     Slice(usize, Duration),
     /// A pause.
@@ -219,10 +221,15 @@ async fn accept(listener: TcpListener, server: SocketAddr, shared: Arc<Shared>) 
         let source = *shared.source.lock().unwrap();
         let shared = shared.clone();
         connections.spawn(async move {
+            let mut kept = None;
             if let Ok(server) = connect(source, server).await {
-                connection(client, server, rules, &shared, number).await;
+                kept = connection(client, server, rules, &shared, number).await;
             }
             shared.seen.lock().unwrap()[number].over = true;
+            if let Some(mut server) = kept {
+                let _ = tokio::io::copy(&mut server, &mut sink()).await;
+                std::future::pending().await
+            }
         });
     }
 }
@@ -241,6 +248,7 @@ enum End {
     Closed,
     Reset,
     Stalled,
+    Vanished,
     Broken,
 }
 
@@ -250,13 +258,14 @@ impl From<io::Error> for End {
     }
 }
 
+/// Answers the server's end where that must not hear that the client's is gone.
 async fn connection(
     mut client: TcpStream,
     mut server: TcpStream,
     rules: Vec<Rule>,
     shared: &Shared,
     number: usize,
-) {
+) -> Option<TcpStream> {
     for stream in [&client, &server] {
         let _ = stream.set_nodelay(true);
     }
@@ -294,7 +303,12 @@ async fn connection(
             let _ = tokio::time::timeout(LINGER, swallow(&mut client, &mut server)).await;
         }
         Some(End::Stalled) => swallow(&mut client, &mut server).await,
+        Some(End::Vanished) => {
+            swallow(&mut client, &mut server).await;
+            return Some(server);
+        }
     }
+    None
 }
 
 /// Reads until the client has closed.
@@ -346,6 +360,7 @@ impl Lane<'_> {
                     Fault::Close => return Err(End::Closed),
                     Fault::Reset => return Err(End::Reset),
                     Fault::Stall => return Err(End::Stalled),
+                    Fault::Vanish => return Err(End::Vanished),
                     Fault::Slice(size, pause) => self.slice = Some((size, pause)),
                     Fault::Delay(pause) => tokio::time::sleep(pause).await,
                     Fault::Flip(bits) => buffer[at] ^= bits,

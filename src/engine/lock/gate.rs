@@ -128,6 +128,8 @@ fn holder(text: &str) -> Holder {
     let mut parts = name.splitn(4, '.');
     let mut part = || parts.next().unwrap_or_default();
     let (run, process, _, by) = (part(), part(), part(), part());
+    // What holds it for a shell that has made room is the same run's.
+    let by = by.split_once(".held-").map_or(by, |(by, _)| by);
     let since = run.parse::<RunId>().map(|run| run.since());
     Holder {
         run: run.to_owned(),

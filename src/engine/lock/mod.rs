@@ -13,6 +13,7 @@ use super::Context;
 use crate::event::{Event, Holder};
 use crate::run_id::RunId;
 pub(super) use gate::{Gate, Verdict};
+pub(super) use script::ROOM;
 pub use script::removal;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -30,6 +31,12 @@ const CONNECTED: Duration = Duration::from_millis(200);
 
 /// The same for those that look again at a lock that is held.
 const CONTESTED: Duration = Duration::from_secs(1);
+
+/// How much longer hosts are waited for that have not taken their locks: a tenth of the time since `started`. Those that are slow or dead
+/// must not hold up the others.
+fn more(started: Instant) -> Duration {
+    started.elapsed() / 10
+}
 
 /// The lock that a run takes on every host.
 #[derive(Debug, Clone)]
@@ -63,6 +70,11 @@ impl Key {
     /// What listens for what a shell says of its lock.
     pub(super) fn gate(&self, nonce: &str) -> Gate {
         Gate::new(nonce, Some(self.1.clone()))
+    }
+
+    /// What frees a host whose lock was held on for a shell that has made room.
+    pub(super) fn let_go(&self) -> String {
+        script::let_go(&self.0.run)
     }
 
     /// Has a shell take the lock before it does `body`, which leaves its code in `c`.
@@ -192,11 +204,10 @@ impl Locks {
         waits && table.pending.keys().any(|pending| pending != host)
     }
 
-    /// Waits for the locks of the hosts that have begun, for at most a tenth of the time that the run has taken so far: those that are
-    /// slow or dead must not hold up the others.
+    /// Waits for the locks of the hosts that have begun, as long as [`more`] says, and a little for those that only have to answer.
     pub(super) async fn settle(&self, host: &str) {
         let mut table = self.table.subscribe();
-        let end = Instant::now() + self.started.elapsed() / 10;
+        let end = Instant::now() + more(self.started);
         let over = |table: &Table| table.since.is_some();
         let none = |table: &Table| table.pending.keys().all(|pending| pending == host);
         let settled = table.wait_for(|table| over(table) || none(table));

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 /// The pauses between two tries, from the first to the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
 
-/// How much longer than the slowest so far others may take, beside a fifth of that.
+/// How much longer than the slowest so far others may take, beside what [`super::more`] gives them.
 const SLOWER: Duration = Duration::from_secs(1);
 
 /// Takes the locks of all hosts, and waits for those that others have. What is refused at the end is noted in the locks.
@@ -95,7 +95,7 @@ async fn take(locks: &Locks, hosts: &[&Arc<HostRun>]) {
                 end = Some(Instant::now() + super::OTHERS.1);
             }
             Some(_) if !locks.refused() => {
-                end = Some(Instant::now() + started.elapsed() / 5 + SLOWER);
+                end = Some(Instant::now() + super::more(started) + SLOWER);
             }
             Some(_) => {}
             None => break,

@@ -5,6 +5,9 @@ use crate::engine::exchange::Trouble;
 use crate::event::Status;
 use crate::transport::Exit;
 
+/// What a host has ended by itself: the runner stood still, or the link did and has come back.
+const UNHEARD: &str = "the host heard nothing from the runner for too long while it ran";
+
 /// An exchange that did not come to its end. `asking`: it only asked, and changed nothing.
 pub(in crate::engine) fn trouble(
     trouble: Trouble,
@@ -61,6 +64,18 @@ pub(in crate::engine) fn trouble(
             );
             full.help
                 .push("--no-lock goes without, also where another run is at work".to_string());
+            full
+        }
+        Trouble::Unheard if asking => Full::new(
+            Status::Unreachable,
+            format!("{UNHEARD}; nothing was changed"),
+        ),
+        Trouble::Unheard => {
+            let message =
+                format!("{UNHEARD}: it was ended, and may have done its work or a part of it");
+            let mut full = Full::new(Status::Unknown, message);
+            full.help
+                .push("look at the host before you run this again".to_string());
             full
         }
         Trouble::ShellEnded(Exit::Code(code @ 129..=165)) => Full::new(

@@ -3,7 +3,9 @@
 use super::Folder;
 use super::folder::connect;
 use super::wire::{Answer, Ask, Frame, Listed, PIECE, Receiver, Sender, open};
-use crate::transport::{Chunk, Connection, Ending, Input, Lost, Output, Process, StartError};
+use crate::transport::{
+    Chunk, Connection, Ending, Heartbeat, Input, Lost, Output, Process, StartError,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::collections::HashMap;
@@ -64,6 +66,7 @@ impl Keepers {
             Ok(lease) => Some(KeptConnection {
                 path: path.clone(),
                 key: key.to_string(),
+                heartbeat: listed.heartbeat,
                 lease: Mutex::new(Some(lease)),
             }),
             Err(error) => {
@@ -169,6 +172,7 @@ pub async fn close(folder: &Folder, closed: &[Listed]) {
 pub(super) struct KeptConnection {
     path: PathBuf,
     key: String,
+    heartbeat: Option<Heartbeat>,
     /// The connection is not closed while this stands.
     lease: Mutex<Option<(Receiver, Sender)>>,
 }
@@ -204,6 +208,10 @@ impl Connection for KeptConnection {
 
     async fn close(&self) {
         self.lease.lock().await.take();
+    }
+
+    fn heartbeat(&self) -> Option<Heartbeat> {
+        self.heartbeat
     }
 }
 

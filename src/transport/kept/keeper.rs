@@ -207,6 +207,7 @@ impl Entry {
             address: self.kept.target.address.clone(),
             port: self.kept.target.port,
             host_key: self.host_key.clone(),
+            heartbeat: self.kept.connection.heartbeat(),
             age: self.kept.since.elapsed(),
             runs: usage.runs,
             idle,

@@ -14,7 +14,7 @@ use self::client::Keepers;
 use super::ssh::SshConnection;
 use super::ssh::SshTransport;
 use super::ssh::settings::Target;
-use super::{ConnectError, Connection, Process, StartError, Transport};
+use super::{ConnectError, Connection, Heartbeat, Process, StartError, Transport};
 use crate::inventory::Host;
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
@@ -162,6 +162,10 @@ impl Connection for Own {
         if let Some(before) = before {
             before.connection.close().await;
         }
+    }
+
+    fn heartbeat(&self) -> Option<Heartbeat> {
+        self.kept.connection.heartbeat()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a run and a keeper say to each other: frames of a type, a length and a payload.
 
-use crate::transport::{Ending, Exit};
+use crate::transport::{Ending, Exit, Heartbeat};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -10,7 +10,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
 /// Counts on with every change to what is said here. Those of another version leave each other alone.
-const PROTOCOL: u32 = 1;
+const PROTOCOL: u32 = 2;
 
 /// The longest payload.
 const LONGEST: usize = 1024 * 1024;
@@ -72,6 +72,8 @@ pub struct Listed {
     pub port: u16,
     /// The public key that the server has proven to have, as in known_hosts.
     pub(super) host_key: String,
+    /// Its signs of life: how they were asked for when it was made.
+    pub(super) heartbeat: Option<Heartbeat>,
     /// How long ago it was made.
     pub age: Duration,
     /// How many runs use it.

@@ -88,6 +88,11 @@ impl Shared {
         self.channels().remove(&id);
     }
 
+    /// Whether no command runs.
+    pub(super) fn is_idle(&self) -> bool {
+        self.channels().is_empty()
+    }
+
     fn channels(&self) -> MutexGuard<'_, HashMap<ChannelId, watch::Sender<bool>>> {
         self.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }

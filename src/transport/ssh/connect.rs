@@ -273,8 +273,7 @@ fn config(target: &Target, known: &[russh::keys::Algorithm]) -> client::Config {
 /// Data that nobody acknowledges ends the connection too: while a write is stuck no sign of life can be asked for.
 fn set_user_timeout(stream: &tokio::net::TcpStream, target: &Target) {
     #[cfg(target_os = "linux")]
-    if let Some(interval) = target.server_alive_interval {
-        let time = interval * target.server_alive_count_max.saturating_add(1);
+    if let Some(time) = target.patience() {
         let time = u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         let _ = rustix::net::sockopt::set_tcp_user_timeout(stream, time);
     }

@@ -103,7 +103,7 @@ impl SshTransport {
             made.handle,
             made.shared,
             made.jump,
-            target.connect_timeout,
+            &target,
         )))
     }
 

@@ -3,22 +3,29 @@
 use super::channel::{ChannelInput, ChannelOutput, Line};
 use super::client::{Client, Shared};
 use super::pool::Pool;
-use crate::transport::{Connection, Process, StartError};
+use super::settings::Target;
+use crate::transport::{Connection, Heartbeat, Process, StartError};
 use async_trait::async_trait;
 use russh::client::Handle;
 use russh::keys::PublicKey;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelStream, Disconnect};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 /// How long a polite end may take.
 const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Whoever waits for a silent server longer than this wants no heartbeat.
+const LONGEST: Duration = Duration::from_secs(86400);
 
 /// A connection to one host over SSH.
 pub(crate) struct SshConnection {
     handle: Arc<Handle<Client>>,
     shared: Arc<Shared>,
     pool: Arc<Pool>,
+    heartbeat: Option<Heartbeat>,
+    /// Whether signs of life are asked for.
+    beating: Arc<Mutex<bool>>,
     /// What this connection runs through.
     _jump: Option<Arc<Link>>,
 }
@@ -78,14 +85,17 @@ impl SshConnection {
         handle: Handle<Client>,
         shared: Arc<Shared>,
         jump: Option<Arc<Link>>,
-        patience: Duration,
+        target: &Target,
     ) -> Self {
         let handle = Arc::new(handle);
-        let pool = Pool::new(handle.clone(), shared.clone(), patience);
+        let pool = Pool::new(handle.clone(), shared.clone(), target.connect_timeout);
+        let limit = target.patience().filter(|limit| *limit < LONGEST);
         Self {
             handle,
             shared,
             pool,
+            heartbeat: limit.map(Heartbeat::new),
+            beating: Arc::default(),
             _jump: jump,
         }
     }
@@ -111,6 +121,29 @@ impl SshConnection {
         matches!(asked, Ok(Ok(()))) && self.is_alive()
     }
 
+    /// Asks the server for signs of life while commands run. So the time of its last one is as exactly known here as the time of
+    /// ours is there, and both sides come to the same verdict at about the same time.
+    fn beat(&self) {
+        let Some(Heartbeat { every, .. }) = self.heartbeat else {
+            return;
+        };
+        let mut beating = self.beating.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::replace(&mut *beating, true) {
+            return;
+        }
+        let (handle, shared) = (Arc::downgrade(&self.handle), self.shared.clone());
+        let beating = self.beating.clone();
+        tokio::spawn(async move {
+            while beat_once(every, &handle, &shared).await {
+                let mut beating = beating.lock().unwrap_or_else(PoisonError::into_inner);
+                if shared.is_idle() {
+                    *beating = false;
+                    return;
+                }
+            }
+        });
+    }
+
     /// The public key that the server has proven to have.
     pub(crate) fn host_key(&self) -> Option<&PublicKey> {
         self.shared.host_key.get()
@@ -128,6 +161,7 @@ impl Connection for SshConnection {
             }
         };
         let closed = self.shared.watch(write.id());
+        self.beat();
         let asked = write.exec(true, command).await;
         let line = Line::new(write, self.shared.clone(), closed, slot);
         if asked.is_err() {
@@ -153,6 +187,25 @@ impl Connection for SshConnection {
             self.shared.ended().await
         };
         let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+    }
+
+    fn heartbeat(&self) -> Option<Heartbeat> {
+        self.heartbeat
+    }
+}
+
+/// Waits, and asks for one sign of life. False: the connection has ended.
+async fn beat_once(every: Duration, handle: &Weak<Handle<Client>>, shared: &Shared) -> bool {
+    let asked = async {
+        tokio::time::sleep(every).await;
+        match handle.upgrade() {
+            Some(handle) => handle.send_ping().await.is_ok(),
+            None => false,
+        }
+    };
+    tokio::select! {
+        asked = asked => asked,
+        _ = shared.ended() => false,
     }
 }
 

@@ -47,6 +47,14 @@ pub struct Target {
     pub server_alive_count_max: u32,
 }
 
+impl Target {
+    /// How long the server may be silent until the connection counts as dead. `None`: for ever.
+    pub fn patience(&self) -> Option<Duration> {
+        let interval = self.server_alive_interval?;
+        Some(interval.saturating_mul(self.server_alive_count_max.saturating_add(1)))
+    }
+}
+
 /// What to do with a host key that is not known. A changed or revoked key is refused whatever this says; there the
 /// runner is stricter than OpenSSH, which goes on after a warning where this is `no`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

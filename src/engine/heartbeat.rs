@@ -1,0 +1,106 @@
+//! Signs of life, so that a host notices by itself when a link swallows everything and closes nothing.
+//!
+//! Beside a shell that reads messages runs a watchdog. Every sign of life is a line on the shell's input: a shell that waits
+//! for a message runs it, and one that is at work has somebody who reads on; both signal the watchdog. It costs the host one process
+//! that sleeps, once for all messages of the shell. When no sign came for as long as the runner waits for one from a silent host, it
+//! ends what runs there. Then the shell ends too, and gives its lock back.
+
+use super::message;
+use crate::transport::{Heartbeat, Input, Lost};
+use async_trait::async_trait;
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+/// With this code a shell ends that has heard nothing for too long.
+pub(super) const MISSED: i32 = 78;
+
+/// A sign of life. Who reads it at work need not understand it.
+const SIGN: &[u8] = b"kill -USR1 $rn_t 2>/dev/null\n";
+
+/// Waits until no signal came for so many hundredths of a second, and tells the shell. A look that is late by more than a second means
+/// that the host itself stood still: then the signs that it has not come to read get two seconds more.
+///
+/// A signal to a process that was just born can be lost. So nobody waits for the watchdog to end: it sleeps two seconds at a time, and
+/// goes when its shell is gone.
+const WATCH: &str = r#"rn_now() { read -r rn_y rn_x </proc/uptime && rn_y=${rn_y%.*}${rn_y#*.} || rn_y=$(date +%s)00; };
+rn_bye() { kill -KILL $! ; exit 0; }; trap rn_bye TERM; rn_hear() { rn_now; rn_at=$rn_y; }; trap rn_hear USR1; rn_hear;
+while :; do rn_now; rn_k=$((rn_at + @LIMIT@ - rn_y));
+if [ $rn_k -ge 100 ]; then kill -0 $$ || exit 0; [ $rn_k -lt 200 ] || rn_k=200; sleep $((rn_k / 100)) & while wait $! ; [ $? -gt 128 ] && kill -0 $! ; do :; done;
+elif [ $rn_k -gt 0 ]; then sleep 0.1 || sleep 1;
+elif [ $rn_k -lt -100 ]; then rn_at=$((rn_y - @LIMIT@ + 200));
+else break; fi; done; trap "" TERM HUP INT USR1; kill -USR2 $$;"#;
+
+/// Finds the child of the loop that reads a message or is about to. Without one there is nothing to end.
+const READER: &str = r#"read -r rn_me rn_x </proc/self/stat; rn_root=; while [ -z "$rn_root" ]; do kill -0 $$ || exit 0;
+for rn_f in /proc/[0-9]*/stat; do rn_p=${rn_f#/proc/}; rn_p=${rn_p%/stat}; rn_fields "$rn_f"; set -- $rn_x;
+case $2/$rn_p in "$$/$rn_me") ;; "$$/"*) rn_root=$rn_p ;; esac; done; [ -n "$rn_root" ] || sleep 0.1 || sleep 1; done;"#;
+
+/// The watchdog of a loop of shells, whose number is in `rn_t`. One line.
+pub(super) fn of_loop(heartbeat: Heartbeat) -> String {
+    watchdog(heartbeat, &message::end(READER))
+}
+
+/// The same for a shell that has a single message.
+pub(super) fn of_message(heartbeat: Heartbeat) -> String {
+    watchdog(heartbeat, "rn_kill;")
+}
+
+fn watchdog(heartbeat: Heartbeat, end: &str) -> String {
+    let limit = (heartbeat.limit.as_millis() / 10).max(1).to_string();
+    let watch = WATCH.replace("@LIMIT@", &limit);
+    let text = format!(
+        "rn_m=; trap \"rn_m={MISSED}\" USR2; ( {watch} {end} ) </dev/null >/dev/null 2>&1 & rn_t=$! ;"
+    );
+    text.replace('\n', " ")
+}
+
+/// The input of a shell, with signs of life on it until it ends.
+pub(super) fn beating(input: Box<dyn Input>, heartbeat: Option<Heartbeat>) -> Box<dyn Input> {
+    let Some(Heartbeat { every, .. }) = heartbeat else {
+        return input;
+    };
+    let input = Arc::new(Mutex::new(input));
+    let beat = tokio::spawn(beat(input.clone(), every));
+    Box::new(Beating { input, beat })
+}
+
+async fn beat(input: Arc<Mutex<Box<dyn Input>>>, every: Duration) {
+    loop {
+        sleep(every).await;
+        if input.lock().await.write(SIGN).await.is_err() {
+            return;
+        }
+    }
+}
+
+struct Beating {
+    input: Arc<Mutex<Box<dyn Input>>>,
+    beat: JoinHandle<()>,
+}
+
+impl Drop for Beating {
+    fn drop(&mut self) {
+        self.beat.abort();
+    }
+}
+
+#[async_trait]
+impl Input for Beating {
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), Lost> {
+        self.input.lock().await.write(bytes).await
+    }
+
+    async fn send(&mut self, bytes: Bytes) -> Result<(), Lost> {
+        self.input.lock().await.send(bytes).await
+    }
+
+    async fn end(&mut self) -> Result<(), Lost> {
+        // A sign that can't be sent would stand in the way.
+        self.beat.abort();
+        self.input.lock().await.end().await
+    }
+}

@@ -1,0 +1,188 @@
+//! Links that swallow everything and close nothing. A host is told of none of it: it ends what runs there because it hears
+//! nothing more, no sooner than the runner could have called the link dead, and at most five seconds after that.
+
+use crate::commands::{STUBBORN, UNKNOWN, bad, signal};
+use crate::harness::{Case, MARK};
+use crate::support::proxy::{At, Fault, to_client};
+use crate::support::sshd;
+use crate::watch::{at_work, in_time};
+use crate::world::{Bad, World};
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// A link that says nothing for three seconds is dead.
+const ALIVE: &str = ", server_alive_interval = \"1s\", server_alive_count_max = 2";
+const LIMIT: Duration = Duration::from_secs(3);
+
+/// What is promised for the remote trees of a dead link, once the runner has given its verdict.
+const GONE: Duration = Duration::from_secs(5);
+
+/// How long things may take that nothing is promised of.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Of what is said, so many bytes pass before the packets vanish.
+const PASSES: u64 = 32 * 1024;
+
+fn vanishing() -> Bad {
+    Bad::link(vec![to_client(At::Byte(PASSES), Fault::Vanish)])
+}
+
+/// Says more than passes.
+const LOUD: &str = "printf %65536s x";
+
+fn when_struck(world: &World) -> Instant {
+    let struck = || world.bad[0].struck();
+    assert!(
+        in_time(PATIENCE, || struck().is_some()),
+        "in vain: the fault strikes"
+    );
+    struck().unwrap()
+}
+
+/// What runs on the bad host.
+fn running(world: &World) -> Vec<String> {
+    at_work(&world.bad[0].home)
+}
+
+/// The locks on a bad host, which is the last one.
+fn locks(world: &World) -> Vec<PathBuf> {
+    let folder = world.locks(world.good.len());
+    let entries = fs::read_dir(folder).unwrap().flatten();
+    entries.map(|entry| entry.path()).collect()
+}
+
+/// The tree lives as long as the runner may believe in the link, and no more than five seconds longer. The harness sees that all is gone by
+/// five seconds after the runner's end.
+fn lives_as_long(world: &World) {
+    let struck = when_struck(world);
+    assert!(!running(world).is_empty(), "it has ended at once");
+    assert!(
+        in_time(PATIENCE, || running(world).is_empty()),
+        "these still run: {:?}",
+        running(world)
+    );
+    let lived = struck.elapsed();
+    println!("LIVED {lived:?}");
+    // The last sign of life may have come a while before the fault.
+    assert!(lived > LIMIT - LIMIT / 4, "it lived for {lived:?} only");
+    assert!(lived < LIMIT + GONE, "it lived for {lived:?}");
+}
+
+/// Whoever it belongs to, and however it was sent.
+#[test]
+fn a_tree_behind_a_silent_link_ends_by_itself() {
+    let loud = STUBBORN.replace("echo up >~/up", LOUD);
+    // Also what `sudo` has started is known by this word.
+    let named = loud.replace("sleep 1000; :", "sleep 1000; : {{ home }}");
+    assert_ne!(named, loud);
+    let task = bad(&named.replace("name = \"hang\"\n", ""));
+    let mut cases = vec![
+        Case::new([vanishing()]).good(3).tasks(&[MARK, &task]),
+        Case::new([vanishing()])
+            .good(3)
+            .tasks(&[MARK, &task])
+            .options(&["--no-lock"]),
+    ];
+    match sshd::program("sudo") {
+        Some(_) => cases.push(
+            Case::new([vanishing()])
+                .good(3)
+                .tasks(&[MARK, &format!("{task}\nbecome = true")]),
+        ),
+        None => sshd::skip("sudo is not installed"),
+    }
+    for case in cases {
+        case.patient()
+            .connection(ALIVE)
+            .meanwhile(|world, _| lives_as_long(world))
+            .exits(16)
+            .says("unknown: bad: fault")
+            .marks(1..=1)
+            .within(LIMIT)
+            .run();
+    }
+    // A single command travels with its request.
+    let text = loud.split("'''").nth(1).unwrap();
+    Case::new([vanishing()])
+        .good(0)
+        .patient()
+        .connection(ALIVE)
+        .exec(text)
+        .meanwhile(|world, _| lives_as_long(world))
+        .exits(16)
+        .run();
+}
+
+/// Nothing runs, but the run goes on: its lock must not keep others out for hours.
+#[test]
+fn a_lock_behind_a_silent_link_is_given_back() {
+    let pause = "name = \"wait\"\npause = \"10m\"";
+    Case::new([vanishing()])
+        .good(1)
+        .patient()
+        .connection(ALIVE)
+        .tasks(&[&bad(&format!("shell = \"{LOUD}; true\"")), pause])
+        .meanwhile(|world, child| {
+            let struck = when_struck(world);
+            assert_eq!(locks(world).len(), 1);
+            assert!(in_time(PATIENCE, || locks(world).is_empty()));
+            let held = struck.elapsed();
+            println!("HELD {held:?}");
+            assert!(held > LIMIT - LIMIT / 4, "it was held for {held:?} only");
+            assert!(held < LIMIT + GONE, "it was held for {held:?}");
+            signal("INT", child.id());
+        })
+        .exits(130)
+        .within(PATIENCE)
+        .run();
+}
+
+/// A runner that stands still gives no signs of life. When it goes on, it says what became of its work.
+#[test]
+fn a_runner_that_stands_still_is_gone_for_its_hosts() {
+    let task = bad("shell = \"touch ~/up; sleep 1000\"");
+    let ran = Case::new([Bad::Host])
+        .good(0)
+        .patient()
+        .connection(ALIVE)
+        .tasks(&[&task])
+        .meanwhile(|world, child| {
+            let up = || world.bad[0].home.join("up").exists();
+            assert!(in_time(PATIENCE, up), "in vain: the command runs");
+            signal("STOP", child.id());
+            assert!(in_time(PATIENCE, || running(world).is_empty()));
+            assert!(locks(world).is_empty());
+            signal("CONT", child.id());
+        })
+        .exits(16)
+        .within(PATIENCE)
+        .run();
+    let Some(ran) = ran else { return };
+    let text = ran.out.text() + &ran.err.text();
+    assert!(
+        text.contains(
+            "the host heard nothing from the runner for too long while it ran: it was ended, and may have done its work or a part of it\n    \
+             = help: look at the host before you run this again\n"
+        ),
+        "{text}"
+    );
+}
+
+/// What a slow or lossy link does all day: it stands still for a while, and goes on.
+#[test]
+fn a_link_that_only_stumbles_ends_nothing() {
+    let slow = ", server_alive_interval = \"3s\", server_alive_count_max = 2";
+    let stumbles = |at: u64| to_client(At::Byte(at), Fault::Delay(Duration::from_secs(5)));
+    let task = bad(&format!(
+        "shell = \"{LOUD}; sleep 6; {LOUD}; sleep 6; echo line >>~/marker\""
+    ));
+    Case::new([Bad::link(vec![stumbles(PASSES), stumbles(96 * 1024)])])
+        .good(1)
+        .patient()
+        .connection(slow)
+        .tasks(&[&task.replace("~/marker", "~/done")])
+        .within(PATIENCE)
+        .run()
+        .inspect(|ran| assert!(ran.world.bad[0].home.join("done").exists(), "{}", UNKNOWN));
+}
