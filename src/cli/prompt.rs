@@ -1,6 +1,6 @@
 //! Questions to the operator on the terminal.
 
-use super::hidden;
+use super::{hidden, signals};
 use crate::diagnostic::Problem;
 use crate::transport::ssh::{HostKeyPrompt, NewKey, Prompt};
 use crate::ui::Pause;
@@ -54,8 +54,16 @@ impl Passwords {
 
 /// Asks for a secret. What is typed before the question stands there is not shown either.
 pub(super) fn secret(question: &str) -> std::io::Result<String> {
-    let _silent = Silent::new();
-    rpassword::prompt_password(question)
+    signals::guard();
+    let answer = {
+        let _silent = Silent::new();
+        rpassword::prompt_password(question)
+    };
+    match answer {
+        // A question takes Ctrl-C for a character, and it is none.
+        Err(error) if error.kind() == std::io::ErrorKind::Interrupted => signals::interrupt(),
+        answer => answer,
+    }
 }
 
 /// The terminal shows nothing of what is typed until this is dropped.

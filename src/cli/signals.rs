@@ -10,10 +10,12 @@ use crate::event::Event;
 use crate::exit;
 use crate::ui::Events;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::getpgrp;
+use rustix::process::{Signal as Interrupt, getpgrp, getpid, kill_process};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -40,6 +42,62 @@ impl Modes {
     }
 }
 
+/// A run takes the signals itself.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// The modes of the terminal before the first question.
+static BEFORE: OnceLock<Modes> = OnceLock::new();
+
+/// For questions before a run: until it takes the signals, each ends this process, and leaves the terminal as it was.
+pub(super) fn guard() {
+    if BEFORE.set(Modes::save()).is_err() {
+        return;
+    }
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    else {
+        return;
+    };
+    let (ready, armed) = std::sync::mpsc::channel();
+    let waiting = move || {
+        runtime.block_on(async {
+            let Ok(mut signals) = Signals::new(None) else {
+                return;
+            };
+            signals.deaf = true;
+            ready.send(()).ok();
+            let name = signals.next().await;
+            if !TAKEN.load(Ordering::SeqCst) {
+                leave(exit::signal(name));
+            }
+        });
+    };
+    let spawned = std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(waiting);
+    if spawned.is_ok() {
+        armed.recv().ok();
+    }
+}
+
+/// Does what Ctrl-C does. Whoever has asked gets no answer.
+pub(super) fn interrupt() -> ! {
+    kill_process(getpid(), Interrupt::INT).ok();
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Ends this process before its run has begun. The terminal may stand at a question.
+pub(super) fn leave(code: u8) -> ! {
+    if let Some(modes) = BEFORE.get() {
+        modes.restore();
+        rustix::io::write(rustix::stdio::stderr(), b"\n").ok();
+    }
+    std::process::exit(i32::from(code));
+}
+
 /// What the operator wants of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Wish {
@@ -61,6 +119,7 @@ pub(super) async fn watch(
     let Ok(mut signals) = Signals::new(front) else {
         return;
     };
+    TAKEN.store(true, Ordering::SeqCst);
     let name = signals.next().await;
     events
         .send(

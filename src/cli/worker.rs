@@ -1,6 +1,7 @@
 //! The process that does a run for its front, and that can stay behind when the run is over.
 
 use super::front::{GREETING, WORKER, unpacked};
+use super::signals;
 use crate::exit;
 use crate::transport::kept;
 use rustix::process::{Signal, setsid};
@@ -105,11 +106,11 @@ fn listen(mut front: UnixStream, state: &State) {
         }
         if heard.is_err() {
             // It was killed, so this is what would have happened to a run without a front.
-            std::process::exit(128 + Signal::KILL.as_raw());
+            end(Signal::KILL.as_raw());
         }
         let number = i32::from(number[0]);
         if number == Signal::QUIT.as_raw() || !state.counted.load(Ordering::SeqCst) {
-            std::process::exit(128 + number);
+            end(number);
         }
         state.told.send_modify(|told| {
             if number == Signal::INT.as_raw() {
@@ -121,6 +122,11 @@ fn listen(mut front: UnixStream, state: &State) {
             }
         });
     }
+}
+
+/// Ends this process as a signal would.
+fn end(signal: i32) -> ! {
+    signals::leave(u8::try_from(128 + signal).unwrap_or(exit::DEFECT))
 }
 
 impl Worker {

@@ -18,10 +18,18 @@ pub(super) async fn run(
     play: Arc<Play>,
     hosts: Vec<Arc<HostRun>>,
 ) -> bool {
-    let mut hosts: Vec<_> = hosts
-        .into_iter()
-        .filter(|host| host.state() == State::Well)
-        .collect();
+    let promised = hosts;
+    let well = |host: &&Arc<HostRun>| host.state() == State::Well;
+    let mut hosts: Vec<_> = promised.iter().filter(well).cloned().collect();
+    // One that answers is enough for `once`.
+    if !play.once && too_many(&play, &promised) {
+        let lost = promised.len() - hosts.len();
+        context.warn(too_few(&play, lost, promised.len()));
+        let names = hosts.iter().map(|host| host.name().to_string()).collect();
+        let work = Work::new(index, &play, names);
+        unfinished(&hosts, &work, 0, Early::Failure);
+        return true;
+    }
     if hosts.is_empty() {
         return false;
     }
@@ -53,7 +61,8 @@ pub(super) async fn run(
     for size in batches(&play.serial, total) {
         let (batch, later) = rest.split_at(size.min(rest.len()));
         rest = later;
-        fatal = batch_of(context, index, &play, batch).await || too_many(&play, &hosts, total);
+        let failed = batch_of(context, index, &play, batch).await;
+        fatal = failed || too_many(&play, if play.once { &hosts } else { &promised });
         if fatal || context.over().is_some() {
             break;
         }
@@ -131,8 +140,8 @@ fn batches(serial: &[Portion], total: usize) -> Vec<usize> {
     sizes
 }
 
-/// Whether more hosts are lost than the play allows.
-fn too_many(play: &Play, hosts: &[Arc<HostRun>], total: usize) -> bool {
+/// Whether more hosts are lost than the play allows, be it in this play or before.
+fn too_many(play: &Play, hosts: &[Arc<HostRun>]) -> bool {
     let lost = hosts
         .iter()
         .filter(|host| host.state() != State::Well)
@@ -143,7 +152,22 @@ fn too_many(play: &Play, hosts: &[Arc<HostRun>], total: usize) -> bool {
     play.any_errors_fatal
         || play
             .max_fail_percentage
-            .is_some_and(|percent| lost * 100 > total * usize::from(percent))
+            .is_some_and(|percent| lost * 100 > hosts.len() * usize::from(percent))
+}
+
+/// Why a play is not begun.
+fn too_few(play: &Play, lost: usize, total: usize) -> String {
+    let allowed = match play.max_fail_percentage {
+        Some(percent) if !play.any_errors_fatal => {
+            format!("max_fail_percentage allows {percent} percent")
+        }
+        _ => "any_errors_fatal allows none".to_string(),
+    };
+    let have = if lost == 1 { "has" } else { "have" };
+    format!(
+        "play `{}` is not begun: {lost} of its {total} hosts {have} left the run before, and {allowed}",
+        play.name
+    )
 }
 
 async fn batch_of(

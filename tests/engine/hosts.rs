@@ -170,6 +170,59 @@ async fn one_failure_can_end_it_for_all() {
     }
 }
 
+/// A play that needs its hosts is not begun with fewer than it was promised.
+#[tokio::test]
+async fn hosts_that_were_lost_before_count() {
+    let plays = |keys: &str| {
+        format!(
+            "[[play]]\nhosts = \"all\"\n\n[[play.task]]\nname = \"one\"\n\
+             command = [\"test\", \"{{{{ inventory_hostname }}}}\", \"!=\", \"a\"]\n\n\
+             [[play]]\nname = \"second\"\nhosts = \"all\"\n{keys}\n\n[[play.task]]\nname = \"next\"\ndebug = \"x\"\n\n\
+             [[play]]\nhosts = \"d\"\n\n[[play.task]]\nname = \"last\"\ndebug = \"x\"\n"
+        )
+    };
+    let expected = [
+        "a: one: failed",
+        "b: one: changed",
+        "b: next: cancelled",
+        "c: one: changed",
+        "c: next: cancelled",
+        "d: one: changed",
+        "d: next: cancelled",
+    ];
+    for (keys, allowed) in [
+        ("any_errors_fatal = true", "any_errors_fatal allows none"),
+        (
+            "max_fail_percentage = 24",
+            "max_fail_percentage allows 24 percent",
+        ),
+    ] {
+        let ran = Scene::new(&["a", "b", "c", "d"], &plays(keys)).play().await;
+        assert_eq!(ran.sorted(), expected, "{keys}");
+        assert_eq!(ran.code(), 2);
+        let words = format!(
+            "play `second` is not begun: 1 of its 4 hosts has left the run before, and {allowed}"
+        );
+        assert_eq!(ran.warnings(), [words]);
+    }
+    for keys in [
+        "",
+        "max_fail_percentage = 25",
+        "any_errors_fatal = true\nonce = true",
+    ] {
+        let ran = Scene::new(&["a", "b", "c", "d"], &plays(keys)).play().await;
+        let trace = ran.sorted();
+        assert!(
+            trace.contains(&"b: next: ok".to_string()),
+            "{keys}: {trace:?}"
+        );
+        assert!(
+            trace.contains(&"d: last: ok".to_string()),
+            "{keys}: {trace:?}"
+        );
+    }
+}
+
 /// Unreachable hosts count as well as failed ones, and hosts that had to stop are not as wanted.
 #[tokio::test]
 async fn an_unreachable_host_can_end_it_for_all() {

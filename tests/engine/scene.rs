@@ -233,6 +233,15 @@ impl Ran {
         lines
     }
 
+    /// What the operator was warned of.
+    pub fn warnings(&self) -> Vec<String> {
+        let warnings = self.events.iter().filter_map(|event| match event {
+            Event::Warning { message } => Some(message.clone()),
+            _ => None,
+        });
+        warnings.collect()
+    }
+
     /// How a task went on a host; the last time it ran there.
     pub fn outcome(&self, on: &str, named: &str) -> &Outcome {
         let found = self.events.iter().rev().find_map(|event| match event {

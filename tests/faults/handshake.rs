@@ -2,7 +2,7 @@
 
 use crate::harness::Case;
 use crate::support::hostile::{Offer, Say, Server, Ssh, Wire, message, packet};
-use crate::support::proxy::{At, Fault, to_client};
+use crate::support::proxy::{At, Fault, to_client, to_server};
 use crate::world::Bad;
 use std::time::Duration;
 
@@ -147,7 +147,24 @@ fn the_exchange_is_forged() {
             Bad::link(vec![to_client(At::Message(2), ignore.clone())]),
             strange,
         ),
-        (Bad::link(vec![to_client(At::Message(3), ignore)]), strange),
+        (
+            Bad::link(vec![to_client(At::Message(3), ignore.clone())]),
+            strange,
+        ),
+        // Towards the server: that it ends the connection is due to the strictness that we have offered.
+        (
+            Bad::link(vec![to_server(At::Message(1), ignore.clone())]),
+            "key exchange: the server closed the connection: \"strict KEX violation: ...",
+        ),
+        (
+            Bad::link(vec![to_server(At::Message(2), ignore.clone())]),
+            "key exchange: the server closed the connection: \"strict KEX violation: ...",
+        ),
+        // By then we have begun to log in.
+        (
+            Bad::link(vec![to_server(At::Message(3), ignore)]),
+            "authentication: the server closed the connection: \"strict KEX violation: ...",
+        ),
     ])
     .run();
 }

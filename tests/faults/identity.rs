@@ -3,11 +3,10 @@
 use crate::harness::Case;
 use crate::support::hostile::{Say, Server, Ssh, message};
 use crate::support::sshd::public_key_line;
-use crate::world::{Bad, World, fingerprint, key};
+use crate::world::{Bad, World, fingerprint, key, lock_key};
 use russh::keys::PrivateKey;
 use russh::keys::signature::Signer as _;
 use russh::keys::ssh_encoding::Encode as _;
-use russh::keys::ssh_key::LineEnding;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -153,12 +152,7 @@ fn a_key_that_is_not_there() {
 const PASSPHRASE: &str = "canary in a coal mine";
 
 fn locked(world: &World) {
-    let path = world.path("client");
-    let key = PrivateKey::read_openssh_file(&path).unwrap();
-    let key = key
-        .encrypt(&mut russh::keys::key::safe_rng(), PASSPHRASE)
-        .unwrap();
-    key.write_openssh_file(&path, LineEnding::LF).unwrap();
+    lock_key(world, PASSPHRASE);
 }
 
 #[test]

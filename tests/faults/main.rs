@@ -19,6 +19,7 @@ mod handshake;
 mod harness;
 mod identity;
 mod input;
+mod interrupts;
 mod limits;
 mod output;
 mod planted;

@@ -297,6 +297,16 @@ pub fn key(path: &Path) {
         .unwrap();
 }
 
+/// Gives the key that logs in a passphrase.
+pub fn lock_key(world: &World, passphrase: &str) {
+    let path = world.path("client");
+    let key = PrivateKey::read_openssh_file(&path).unwrap();
+    let key = key
+        .encrypt(&mut russh::keys::key::safe_rng(), passphrase)
+        .unwrap();
+    key.write_openssh_file(&path, LineEnding::LF).unwrap();
+}
+
 /// The fingerprint of a public key.
 pub fn fingerprint(path: &Path) -> String {
     let key = russh::keys::load_public_key(path).unwrap();

@@ -13,6 +13,9 @@ pub struct Shown {
     pub code: i32,
 }
 
+/// Is said of a terminal that no longer shows what is typed.
+pub const SILENT: &str = "the terminal is left silent";
+
 /// The same command with more arguments on a terminal: what it shows comes out, what is put in is typed.
 pub fn on(command: &Command, more: &[&str]) -> Command {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
@@ -21,19 +24,18 @@ pub fn on(command: &Command, more: &[&str]) -> Command {
         .chain(more.iter().copied())
         .map(runner::shell::quote)
         .collect();
+    // The shell outlives what is typed to end the program, and looks at what it has left of the terminal.
+    let words = format!(
+        "trap : INT TERM; {}; code=$?; if stty -a | grep -qw -e -echo; then echo '{SILENT}'; fi; exit $code",
+        words.join(" ")
+    );
     let mut on = Command::new("script");
-    on.args([
-        "--quiet",
-        "--return",
-        "--command",
-        &words.join(" "),
-        "/dev/null",
-    ])
-    .current_dir(command.get_current_dir().unwrap())
-    .env_clear()
-    .stdin(Stdio::piped())
-    .stdout(Stdio::piped())
-    .stderr(Stdio::piped());
+    on.args(["--quiet", "--return", "--command", &words, "/dev/null"])
+        .current_dir(command.get_current_dir().unwrap())
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     for (name, value) in command.get_envs() {
         on.env(name, value.unwrap_or_default());
     }

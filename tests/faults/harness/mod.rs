@@ -3,6 +3,7 @@
 //! the terminal, the operator's files.
 
 mod case;
+mod figures;
 mod ran;
 mod said;
 
@@ -56,8 +57,9 @@ impl Case {
         for deadline in deadlines {
             let ran = self.attempt(Duration::from_secs(deadline))?;
             if ran.late.is_empty() {
+                let promised = self.promised(Duration::from_secs(deadline));
+                figures::note(ran.verdict.map(|verdict| (verdict, promised)), ran.peak);
                 if let Some(verdict) = ran.verdict {
-                    let promised = self.promised(Duration::from_secs(deadline));
                     println!("VERDICT {verdict:?} of {promised:?}");
                 }
                 return Some(ran);

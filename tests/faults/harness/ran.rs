@@ -1,6 +1,7 @@
 //! What came of a run, held against what must be true in every case.
 
 use super::*;
+use crate::support::terminal::SILENT;
 
 /// How soon the remote trees of a connection that is gone must have ended.
 const GONE: Duration = Duration::from_secs(5);
@@ -83,6 +84,7 @@ impl Ran {
             "{obeyed:?} would reach the terminal:\n{all}"
         );
         assert!(!all.contains("panicked at"), "{all}");
+        assert!(!all.contains(SILENT), "{all}");
     }
 
     /// What is claimed of each host, where the output is JSON.
