@@ -13,7 +13,7 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The message of a command whose end nobody has told.
-pub const UNKNOWN: &str = "while it ran: it may have run to its end, or not";
+const UNKNOWN: &str = "while it ran: it may have run to its end, or not";
 
 /// A task for the bad hosts only.
 pub fn bad(task: &str) -> String {

@@ -10,6 +10,7 @@
     reason = "a test that can't go on says so"
 )]
 
+mod cable;
 mod commands;
 mod connecting;
 mod cuts;

@@ -1,7 +1,7 @@
 //! Links that swallow everything and close nothing. A host is told of none of it: it ends what runs there because it hears
 //! nothing more, no sooner than the runner could have called the link dead, and at most five seconds after that.
 
-use crate::commands::{STUBBORN, UNKNOWN, bad, signal};
+use crate::commands::{STUBBORN, bad, signal};
 use crate::harness::{Case, MARK};
 use crate::support::proxy::{At, Fault, to_client};
 use crate::support::sshd;
@@ -169,20 +169,27 @@ fn a_runner_that_stands_still_is_gone_for_its_hosts() {
     );
 }
 
-/// What a slow or lossy link does all day: it stands still for a while, and goes on.
+/// What a slow or lossy link does all day: it stands still for a while, and goes on. And a run that does nothing for long keeps its lock.
 #[test]
 fn a_link_that_only_stumbles_ends_nothing() {
     let slow = ", server_alive_interval = \"3s\", server_alive_count_max = 2";
     let stumbles = |at: u64| to_client(At::Byte(at), Fault::Delay(Duration::from_secs(5)));
     let task = bad(&format!(
-        "shell = \"{LOUD}; sleep 6; {LOUD}; sleep 6; echo line >>~/marker\""
+        "shell = \"ls -A $RUNNER_LOCK_DIR >~/before; {LOUD}; sleep 6; {LOUD}; sleep 6\""
     ));
-    Case::new([Bad::link(vec![stumbles(PASSES), stumbles(96 * 1024)])])
+    let ran = Case::new([Bad::link(vec![stumbles(PASSES), stumbles(96 * 1024)])])
         .good(1)
         .patient()
         .connection(slow)
-        .tasks(&[&task.replace("~/marker", "~/done")])
+        .tasks(&[
+            &task,
+            "pause = \"12s\"",
+            &bad("shell = \"ls -A $RUNNER_LOCK_DIR >~/after\""),
+        ])
         .within(PATIENCE)
-        .run()
-        .inspect(|ran| assert!(ran.world.bad[0].home.join("done").exists(), "{}", UNKNOWN));
+        .run();
+    let Some(ran) = ran else { return };
+    let locks = |name| fs::read_to_string(ran.world.bad[0].home.join(name)).unwrap();
+    assert_eq!(locks("before"), locks("after"));
+    assert!(locks("before").starts_with(".runner-lock."));
 }
