@@ -324,8 +324,14 @@ impl Lookup {
         if scope.pending.contains(name) {
             return Some(self.later(name));
         }
-        if let Some(value) = scope.world.facts(&scope.host.name).get(name) {
-            return Some(Value::from(Serde(value)));
+        let facts = scope.world.facts(&scope.host.name);
+        match facts.get(name) {
+            Some(serde_json::Value::Object(_)) => {
+                let name = name.to_string();
+                return Some(Value::from_object(names::Registered { facts, name }));
+            }
+            Some(value) => return Some(Value::from(Serde(value))),
+            None => {}
         }
         let layers = [&*scope.task, &scope.play.vars, &scope.host.vars];
         if let Some(node) = layers.iter().find_map(|table| table.get(name)) {

@@ -94,3 +94,32 @@ async fn facts_win_over_what_was_written() {
     assert_eq!(ran.shown("b", "after"), "taskinv");
     assert_eq!(ran.shown("b", "others"), "inv+inv");
 }
+
+/// The lines of what a command said are a part of the table like any other.
+#[tokio::test]
+async fn the_lines_of_a_registered_output() {
+    let said = r#"name = "said"
+command = ["printf", 'one\n\ntwo\n']
+register = "r"
+changed_when = "result.stdout_lines | length == 3""#;
+    let scene = Scene::tasks(
+        &["a", "b"],
+        "",
+        &[
+            said,
+            r#"name = "list"
+debug = { msg = "{{ r.stdout_lines | tojson }} {{ r['stdout_lines'][2] }} {{ 'stdout_lines' in r }}" }"#,
+            r#"name = "table"
+debug = { msg = "{{ r | tojson }}" }"#,
+            r#"name = "other"
+debug = { msg = "{{ hostvars.a.r.stdout_lines | join('+') }} {{ r.nothing is defined }}" }"#,
+        ],
+    );
+    let ran = scene.play().await;
+    assert_eq!(ran.code(), 0, "{:#?}", ran.trace());
+    assert_eq!(ran.shown("a", "list"), r#"["one", "", "two"] two true"#);
+    let table = ran.shown("a", "table");
+    let lines = r#""stdout_lines":["one","","two"]"#;
+    assert!(table.replace(' ', "").contains(lines), "{table}");
+    assert_eq!(ran.shown("b", "other"), "one++two false");
+}

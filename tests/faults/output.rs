@@ -156,6 +156,28 @@ fn without_room_for_a_large_output_it_is_cut_openly() {
 }
 
 #[test]
+fn what_is_registered_is_cut_openly() {
+    let fault = "name = \"fault\"\nwhen = \"'bad' in group_names\"";
+    let task = format!("{fault}\nshell = \"{NUMBERS}\"\nregister = \"all\"");
+    let more = numbers().len() as u64 - KEPT;
+    Case::new([Bad::Host])
+        .good(3)
+        .patient()
+        .tasks(&[&task])
+        .exits(2)
+        .says("failed: bad: fault")
+        .says(&format!(
+            "it ran well and said too much: {more} more bytes than the 16 MiB that are kept"
+        ))
+        .says("= help: have it write to a file on the host, and `fetch` that")
+        .within(PATIENCE)
+        // As it came, in the journal's line, and twice as a variable.
+        .asked(4 * KEPT)
+        .run()
+        .inspect(|ran| println!("PEAK {} MiB at 16 MiB of short lines", ran.peak / 1024));
+}
+
+#[test]
 fn a_line_of_100_mib_is_one_line() {
     let line = "head -c 104857600 /dev/zero | tr '\\0' x";
     let ran = Case::new([Bad::Host])
