@@ -32,14 +32,14 @@ pub(super) fn note(verdict: Option<(Duration, Duration)>, peak: u64) {
     seen.peak = seen.peak.max(peak);
     let (cases, mebibytes) = (seen.cases, seen.peak / 1024);
     let verdict = match seen.over {
-        over if over >= 0.0 => format!("{over:.2} s over its deadline"),
-        over => format!("{:.2} s before its deadline", -over),
+        over if over >= 0.0 => format!("worst verdict {over:.2} s over its deadline"),
+        over if over.is_finite() => format!("worst verdict {:.2} s before its deadline", -over),
+        _ => "no verdict to wait for".to_string(),
     };
     let thread = std::thread::current();
     let name = thread.name().unwrap_or("a case");
-    let line = format!(
-        "faults: {cases} cases, worst verdict {verdict}, most memory {mebibytes} MiB, after {name}\n"
-    );
+    let line =
+        format!("faults: {cases} cases, {verdict}, most memory {mebibytes} MiB, after {name}\n");
     // Not through the macros, whose output a test runner keeps to itself.
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
