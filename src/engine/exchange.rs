@@ -1,9 +1,11 @@
 //! What every exchange with a host goes by: whose rights it has, when it must end, and why it may not come to its end.
 
 use super::lock::Key;
+use super::password::Password;
 use crate::event::Holder;
 use crate::redact::Redactor;
 use crate::transport::{Chunk, Exit, Output};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
@@ -22,7 +24,7 @@ pub struct Identity {
 #[derive(Clone)]
 pub struct Terms {
     /// The password for `sudo`, if the operator gave one.
-    pub become_password: Option<String>,
+    pub become_password: Option<Arc<Password>>,
     /// Becomes true when the run shall stop.
     pub stop: watch::Receiver<bool>,
     /// How many shells have said everything and are about to end.

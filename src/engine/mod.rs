@@ -20,6 +20,7 @@ mod lock;
 mod message;
 mod meter;
 mod outcome;
+mod password;
 mod past;
 mod play;
 mod question;
@@ -44,6 +45,7 @@ use host::HostRun;
 use lock::{Key, Locks};
 pub use lock::{Lock, removal};
 use outcome::Early;
+use password::Password;
 pub use past::{Before, Past};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -205,7 +207,8 @@ pub async fn run(
         transport,
         events,
         terms: Terms {
-            become_password: run.options.become_password.clone(),
+            become_password: (run.options.become_password.clone())
+                .map(|text| Arc::new(Password::new(text))),
             stop,
             leaving: watch::Sender::new(0),
             public: run.options.public,

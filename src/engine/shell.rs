@@ -7,12 +7,13 @@ use super::exchange::{GONE_WITHIN, Identity, Next, Terms, Trouble, next};
 use super::heartbeat;
 use super::lock::{Gate, ROOM, Verdict};
 use super::message::{self, Step};
+use super::password::{Password, Try};
 use crate::shell::quote;
 use crate::transport::{Chunk, Connection, Ending, Heartbeat, Output, Process, StartError};
 use async_trait::async_trait;
 use std::collections::HashMap;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
@@ -42,6 +43,9 @@ const IN_REQUEST: usize = 16 * 1024;
 
 /// So much may be said before `sudo` lets a shell in.
 const UNLOCK: usize = 1024 * 1024;
+
+/// How long sudo may take to let a shell in.
+const SUDO: Duration = Duration::from_secs(30);
 
 /// How long a shell may take to say what became of its lock.
 const ANSWERS: Duration = Duration::from_secs(30);
@@ -329,16 +333,19 @@ async fn begin(connection: &dyn Connection, command: String) -> Result<Process, 
 struct Request<'t> {
     command: String,
     /// What sudo may ask for, and the word by which its question is known.
-    password: Option<(&'t str, String)>,
+    password: Option<(&'t Password, String)>,
+    stop: watch::Receiver<bool>,
 }
 
 impl<'t> Request<'t> {
     fn new(terms: &'t Terms, identity: &Identity, script: &str) -> Self {
+        let stop = terms.stop.clone();
         let Some(user) = &identity.user else {
             let command = format!("/bin/sh -c {}", quote(script));
             return Self {
                 command,
                 password: None,
+                stop,
             };
         };
         let user = quote(user);
@@ -348,6 +355,7 @@ impl<'t> Request<'t> {
             return Self {
                 command,
                 password: None,
+                stop,
             };
         };
         // Whether sudo asks is only seen by waiting: it says one of two things first.
@@ -357,19 +365,23 @@ impl<'t> Request<'t> {
         Self {
             command,
             password: Some((password, nonce)),
+            stop,
         }
     }
 
     /// Answers what sudo asks, if anything.
     async fn answer(&self, process: &mut Process, gate: &mut Gate) -> Result<(), Trouble> {
         match &self.password {
-            Some((password, nonce)) => unlock(process, gate, password, nonce).await,
+            Some((password, nonce)) => {
+                let stop = self.stop.clone();
+                unlock(process, gate, password, nonce, stop).await
+            }
             None => Ok(()),
         }
     }
 }
 
-fn password<'t>(identity: &Identity, terms: &'t Terms) -> Option<&'t str> {
+fn password<'t>(identity: &Identity, terms: &'t Terms) -> Option<&'t Password> {
     identity.user.as_ref()?;
     terms.become_password.as_deref()
 }
@@ -402,13 +414,15 @@ pub(super) fn lost(ending: Ending) -> Trouble {
 async fn unlock(
     process: &mut Process,
     gate: &mut Gate,
-    password: &str,
+    password: &Password,
     nonce: &str,
+    mut stop: watch::Receiver<bool>,
 ) -> Result<(), Trouble> {
     let prompt = format!("{nonce}-password");
     let ready = format!("{nonce}-ready\n");
+    let mut turn = None;
     let mut asked = 0;
-    let end = Instant::now() + Duration::from_secs(30);
+    let mut end = Instant::now() + SUDO;
     let mut heard = Vec::new();
     let mut complaints = Vec::new();
     loop {
@@ -419,6 +433,9 @@ async fn unlock(
             Ok(Some(Chunk::Exit(_))) | Ok(None) => {
                 let said = String::from_utf8_lossy(&complaints).replace(&prompt, "");
                 let said = said.trim().lines().last().unwrap_or("").trim().to_string();
+                if let Some(turn) = turn.filter(|_| said.contains("incorrect password")) {
+                    Try::refused(turn);
+                }
                 return Err(Trouble::NoShell(match said.is_empty() {
                     true => "sudo ended without a word".into(),
                     false => said,
@@ -432,6 +449,7 @@ async fn unlock(
             allowed(verdict)?;
         }
         if memchr::memmem::find(&heard, ready.as_bytes()).is_some() {
+            turn.map(Try::taken);
             return Ok(());
         }
         let questions = memchr::memmem::find_iter(&complaints, prompt.as_bytes()).count();
@@ -439,10 +457,21 @@ async fn unlock(
             if asked == 1 {
                 // A second try would only bring the account closer to being locked.
                 process.input.end().await.ok();
+                turn.map(Try::refused);
                 return Err(Trouble::NoShell("sudo: the password is wrong".into()));
             }
             asked = questions;
-            let line = format!("{password}\n");
+            turn = tokio::select! {
+                turn = password.turn() => turn,
+                _ = stop.wait_for(|stop| *stop) => return Err(Trouble::Stopped { left: None }),
+            };
+            if turn.is_none() {
+                process.input.end().await.ok();
+                let why = "sudo: the password was not tried: a host has refused it";
+                return Err(Trouble::NoShell(why.into()));
+            }
+            end = Instant::now() + SUDO;
+            let line = format!("{}\n", password.text());
             if process.input.write(line.as_bytes()).await.is_err() {
                 return Err(Trouble::Lost("the connection was lost".into()));
             }

@@ -26,6 +26,7 @@ mod output;
 mod planted;
 mod servers;
 mod silence;
+mod sudo;
 #[path = "../support/mod.rs"]
 mod support;
 mod terminal;

@@ -2,6 +2,8 @@
 
 mod archive;
 mod compose;
+#[cfg(test)]
+mod destructive;
 pub mod exec;
 pub mod image;
 pub mod node;
