@@ -348,3 +348,81 @@ fn guards_that_need_no_host() {
         place.build("remove", &format!("path = '{path}'")).unwrap();
     }
 }
+
+/// Everything below a folder: what it is, its mode and its content.
+fn all(place: &Place) -> Vec<String> {
+    let mut todo = vec![place.at("")];
+    let mut all = Vec::new();
+    while let Some(folder) = todo.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let kind = match fs::symlink_metadata(&path).unwrap() {
+                metadata if metadata.is_symlink() => format!("{:?}", fs::read_link(&path).unwrap()),
+                metadata if metadata.is_dir() => {
+                    todo.push(path.clone());
+                    "directory".to_string()
+                }
+                _ => fs::read_to_string(&path).unwrap(),
+            };
+            all.push(format!("{} {:o} {kind}", path.display(), mode(&path)));
+        }
+    }
+    all.sort();
+    all
+}
+
+/// What is in the way of a task is left alone, and so is what lies beside it, unless the task names it.
+#[test]
+fn nothing_is_destroyed_unless_it_is_asked_for_by_name() {
+    // What each task may take away or replace; the rest stays as it was.
+    let rows: [(&str, &str, &[&str]); 14] = [
+        ("directory", "path = 'HOSTf'", &[]),
+        ("directory", "path = 'HOSTd/inside'", &[]),
+        ("directory", "path = 'HOSTd'", &[]),
+        ("file", "path = 'HOSTd'\ncontent = 'x'", &[]),
+        ("file", "path = 'HOSTl'\ncontent = 'x'", &[]),
+        ("copy", "src = 'one'\ndest = 'HOSTd'", &[]),
+        // Beside what is copied there are others, and a folder stands where a file is to go.
+        ("copy", "src = 'tree'\ndest = 'HOSTd'", &[]),
+        ("copy", "src = 'clash'\ndest = 'HOSTd'", &[]),
+        ("link", "dest = 'HOSTf'\nsrc = 'd'", &[]),
+        ("link", "dest = 'HOSTd'\nsrc = 'f'", &[]),
+        ("link", "dest = 'HOSTd'\nsrc = 'f'\nforce = true", &[]),
+        ("link", "dest = 'HOSTf'\nsrc = 'd'\nforce = true", &["f"]),
+        ("remove", "path = 'HOSTd'\nrecursive = false", &[]),
+        (
+            "remove",
+            "path = 'HOSTd'",
+            &["d", "d/inside", "d/sub", "d/sub/deep"],
+        ),
+    ];
+    for shell in shells() {
+        for (module, args, named) in rows {
+            let place = Place::new();
+            fs::create_dir_all(place.at("d/sub")).unwrap();
+            for (name, content) in [("d/inside", "mine"), ("d/sub/deep", "mine"), ("f", "mine")] {
+                fs::write(place.at(name), content).unwrap();
+            }
+            symlink("d", place.at("l")).unwrap();
+            let here = place.here.path();
+            fs::write(here.join("one"), "new").unwrap();
+            fs::create_dir(here.join("tree")).unwrap();
+            fs::write(here.join("tree/new"), "new").unwrap();
+            fs::create_dir(here.join("clash")).unwrap();
+            fs::write(here.join("clash/sub"), "new").unwrap();
+            let before = all(&place);
+            let result = place.apply(&shell, module, args);
+            let after = all(&place);
+            let gone: Vec<&String> = before.iter().filter(|one| !after.contains(one)).collect();
+            let wanted: Vec<&String> = (before.iter())
+                .filter(|one| {
+                    let path = one.split(' ').next().unwrap();
+                    named.iter().any(|name| place.text(name) == path)
+                })
+                .collect();
+            let told = result.map(|applied| applied.because);
+            assert_eq!(gone, wanted, "{}: {module} {args}: {told:?}", shell.name);
+            place.assert_clean();
+        }
+    }
+}
