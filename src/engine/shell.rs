@@ -420,7 +420,7 @@ async fn unlock(
 ) -> Result<(), Trouble> {
     let prompt = format!("{nonce}-password");
     let ready = format!("{nonce}-ready\n");
-    let mut turn = None;
+    let mut turn: Option<Try> = None;
     let mut asked = 0;
     let mut end = Instant::now() + SUDO;
     let mut heard = Vec::new();
@@ -434,7 +434,7 @@ async fn unlock(
                 let said = String::from_utf8_lossy(&complaints).replace(&prompt, "");
                 let said = said.trim().lines().last().unwrap_or("").trim().to_string();
                 if let Some(turn) = turn.filter(|_| said.contains("incorrect password")) {
-                    Try::refused(turn);
+                    turn.refused();
                 }
                 return Err(Trouble::NoShell(match said.is_empty() {
                     true => "sudo ended without a word".into(),
@@ -449,7 +449,9 @@ async fn unlock(
             allowed(verdict)?;
         }
         if memchr::memmem::find(&heard, ready.as_bytes()).is_some() {
-            turn.map(Try::taken);
+            if let Some(turn) = turn {
+                turn.taken();
+            }
             return Ok(());
         }
         let questions = memchr::memmem::find_iter(&complaints, prompt.as_bytes()).count();
@@ -457,7 +459,9 @@ async fn unlock(
             if asked == 1 {
                 // A second try would only bring the account closer to being locked.
                 process.input.end().await.ok();
-                turn.map(Try::refused);
+                if let Some(turn) = turn {
+                    turn.refused();
+                }
                 return Err(Trouble::NoShell("sudo: the password is wrong".into()));
             }
             asked = questions;
