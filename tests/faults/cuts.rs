@@ -2,7 +2,7 @@
 //! claimed of a host, the marker there must agree: "ok" is one line, "unreachable" none, "unknown" none or one.
 
 use crate::harness::{Case, Ran};
-use crate::support::proxy::{At, Fault, Rule, Way};
+use crate::support::proxy::{At, Fault, Rule, Way, to_client};
 use crate::world::Bad;
 use std::sync::Arc;
 use std::time::Duration;
@@ -142,6 +142,16 @@ fn cut(way: Way, fault: &Fault) {
 #[test]
 fn what_is_sent_is_cut_everywhere() {
     cut(Way::ToServer, &Fault::Close);
+}
+
+/// Less than the beginning of an identification is no word of another protocol.
+#[test]
+fn a_cut_in_the_first_word_is_tried_again() {
+    let cut = Bad::Link(Arc::new(|number| match number {
+        0 => vec![to_client(At::Byte(3), Fault::Close)],
+        _ => Vec::new(),
+    }));
+    Case::new([cut]).good(0).exec(COMMAND).marks(1..=1).run();
 }
 
 #[test]

@@ -57,6 +57,10 @@ pub(super) fn key_exchange(error: &Error, head: &Head) -> (String, bool) {
             {
                 (format!("the server refuses more logins: \"{words}\""), true)
             }
+            Some(words) if closed && "SSH-".starts_with(&*words) => (
+                "the server closed the connection in its first word".into(),
+                true,
+            ),
             Some(words) => (format!("not an SSH server: it said \"{words}\""), false),
             None if closed => (
                 "the server closed the connection before it said anything".into(),
