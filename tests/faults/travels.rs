@@ -136,15 +136,19 @@ fn what_is_fetched_stays_in_its_folder() {
             "name = \"fault\"\nwhen = \"'bad' in group_names\"\nfetch = {{ src = \"{{{{ home }}}}/source\", dest = \"got/{word}/x\" }}"
         )
     };
+    let name = format!("escaped-{}", std::process::id());
+    let out = format!("../../{name}");
     let refused =
-        "refusing to write `got/../../escaped/x`: it leads out of the folder that it begins with";
+        format!("refusing to write `got/{out}/x`: it leads out of the folder that it begins with");
     let help =
         "= help: write the path that is meant; a name that came from a host can have `..` in it";
     // What a host says is known only then; a variable is known before anything is connected to.
     for (tasks, before) in [
         (
             vec![
-                "name = \"says\"\nshell = \"echo ../../escaped\"\nregister = \"said\"\nchanged_when = false".to_string(),
+                format!(
+                    "name = \"says\"\nshell = \"echo {out}\"\nregister = \"said\"\nchanged_when = false"
+                ),
                 fetch("{{ said.stdout }}"),
             ],
             false,
@@ -155,7 +159,7 @@ fn what_is_fetched_stays_in_its_folder() {
         let mut case = Case::new([Bad::Host])
             .patient()
             .tasks(&tasks)
-            .options(&["-e", "evil=../../escaped"])
+            .options(&["-e", &format!("evil={out}")])
             .exits(9)
             .within(PATIENCE)
             .prepare(to_fetch)
@@ -169,8 +173,11 @@ fn what_is_fetched_stays_in_its_folder() {
             case = case.good(0).marks(0..=0);
         }
         let Some(ran) = case.run() else { return };
-        let around = [ran.world.path("escaped"), ran.world.path("got/escaped")];
-        let outside = ran.world.folder().parent().unwrap().join("escaped");
+        let around = [
+            ran.world.path(&name),
+            ran.world.path(&format!("got/{name}")),
+        ];
+        let outside = ran.world.folder().parent().unwrap().join(&name);
         for path in around.iter().chain([&outside]) {
             assert!(!path.exists(), "{path:?}");
         }

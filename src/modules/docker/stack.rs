@@ -24,7 +24,8 @@ pub static SPEC: Spec = Spec {
         check counts once it is healthy. A rollback or a paused update is a failure, and so is a `wait` that is \
         over; the failure names the services, the last error of a task, and the last lines of their logs. A stack \
         that is deployed already and does not run whole is waited for too, and then counts as ok.\n\n\
-        The rendered file is written to `dest` when it is deployed, atomically. Several files can be deployed into \
+        The rendered file is written to `dest` when it is deployed, atomically; one that holds a secret so that only its owner can \
+        read it. Several files can be deployed into \
         one stack, each by its own task; `prune` removes the services of the others.\n\n\
         `state = \"absent\"` removes the stack with its networks, secrets and configs, and waits until its last task \
         is gone. Volumes and bind-mounted data stay.\n\n\
@@ -109,6 +110,8 @@ struct Present {
     options: String,
     prune: bool,
     diff: bool,
+    /// Only its owner may read the file.
+    private: bool,
 }
 
 fn build(args: &Args) -> Result<Box<dyn Module>, Problem> {
@@ -156,6 +159,7 @@ fn build(args: &Args) -> Result<Box<dyn Module>, Problem> {
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect(),
+        private: args.local.hides(&text),
         text,
         compose,
         dest: if dest.starts_with('/') {
@@ -301,12 +305,13 @@ impl Present {
 
     fn deploy(&self) -> Script {
         let dest = quote(&self.dest);
+        let mode = if self.private { "0600" } else { "0644" };
         let mut text = format!(
             "{}if [ -d {dest} ]; then echo {dest}' is a folder' >&2; exit 1; fi\n\
              rn_tmp=$(mktemp {dest}.XXXXXX) || exit\n\
              trap 'rm -f \"$rn_tmp\" \"$rn_overlay\"' EXIT\n\
              trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM\n\
-             {} >\"$rn_tmp\" && chmod 0644 \"$rn_tmp\" && mv -f \"$rn_tmp\" {dest} || exit\n\
+             {} >\"$rn_tmp\" && chmod {mode} \"$rn_tmp\" && mv -f \"$rn_tmp\" {dest} || exit\n\
              rn_overlay=$(mktemp \"${{TMPDIR:-/tmp}}/runner.XXXXXX\") || exit\n\
              {} >\"$rn_overlay\" || exit\n\
              docker stack deploy -c {dest} -c \"$rn_overlay\"{} \"$rn_stack\" || exit\n",

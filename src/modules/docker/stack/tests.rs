@@ -185,6 +185,27 @@ fn the_whole_way_through_every_shell() {
     assert!(asked.contains(" --resolve-image never t\n"));
 }
 
+#[test]
+fn a_file_with_a_secret_is_its_owners() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("{FILE}# s3cr3t\n");
+    std::fs::write(folder.path().join("app.yaml.j2"), &text).unwrap();
+    let dest = folder.path().join("app.yaml");
+    let task = format!(
+        "docker_stack = {{ name = 't', compose = 'app.yaml.j2', dest = '{}', wait = '0s' }}",
+        dest.display()
+    );
+    let module = build_in(folder.path(), &task).unwrap();
+    let changes = module.changes(&found("")).unwrap();
+    let [Action::Run(script)] = &changes.actions[..] else {
+        panic!()
+    };
+    let (_fake, path) = docker("[ $1 = stack ] && stat -c %a \"$4\"");
+    let done = run_with(script, &[("PATH", &path)]);
+    assert_eq!((done.code, done.stdout().as_str()), (0, "600\n"));
+    assert_eq!(std::fs::read_to_string(&dest).unwrap(), text);
+}
+
 /// Judges what docker says of a stack, in every shell.
 fn judge(lines: &str, sum: &str) -> String {
     run(&Script::new(format!(
