@@ -94,8 +94,8 @@ fn much_output_is_held_nowhere() {
     };
     let before = peak();
     let ran = kept.exec(&[], "head -c 40000000 /dev/zero | tr '\\0' x | fold -w 99");
-    // All of it went through the keeper; the run keeps less and says so.
-    assert_eq!(ran.code, 2, "{}", ran.err);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.out.len() > 40_000_000, "{}", ran.out.len());
     let more = peak() - before;
     assert!(more < 16_000, "{more} kB");
 }
