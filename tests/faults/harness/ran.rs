@@ -6,6 +6,9 @@ use crate::support::terminal::SILENT;
 /// How soon the remote trees of a connection that is gone must have ended.
 const GONE: Duration = Duration::from_secs(5);
 
+/// What is there so much later stays.
+const STAYS: Duration = Duration::from_secs(60);
+
 /// What came of a run.
 pub struct Ran {
     pub world: World,
@@ -197,25 +200,15 @@ impl Ran {
 
     /// Nothing is left: no connection, no process, no temporary file, no secret.
     #[track_caller]
-    pub(super) fn is_clean(&self, secrets: &[String]) {
+    pub(super) fn is_clean(&mut self, secrets: &[String]) {
         let world = &self.world;
         let open = || {
-            world
-                .hosts()
-                .filter(|host| host.open() > 0)
-                .map(|host| host.name.clone())
+            let open = world.hosts().filter(|host| host.open() > 0);
+            open.map(|host| format!("a connection to {}", host.name))
+                .collect()
         };
-        assert!(
-            in_time(GONE, || open().count() == 0),
-            "open: {:?}",
-            open().collect::<Vec<_>>()
-        );
-        let mut processes = Vec::new();
-        let gone = in_time(GONE, || {
-            processes = left(world.folder());
-            processes.is_empty()
-        });
-        assert!(gone, "these still run: {processes:?}");
+        self.late.extend(gone(open));
+        self.late.extend(gone(|| left(world.folder())));
         for file in files(world.folder()) {
             let name = file
                 .strip_prefix(world.folder())
@@ -239,4 +232,15 @@ impl Ran {
             assert!(!told, "a secret was said:\n{}", said.text());
         }
     }
+}
+
+/// Waits until nothing is left of this. What is left for longer than it may be is given back; what stays is a failure.
+#[track_caller]
+fn gone(mut left: impl FnMut() -> Vec<String>) -> Option<String> {
+    if in_time(GONE, || left().is_empty()) {
+        return None;
+    }
+    let late = left();
+    assert!(in_time(STAYS, || left().is_empty()), "left: {:?}", left());
+    Some(format!("longer than {GONE:?} were left: {late:?}"))
 }
