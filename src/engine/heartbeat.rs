@@ -34,8 +34,10 @@ elif [ $rn_k -gt 0 ]; then sleep 0.1 || sleep 1;
 elif [ $rn_k -lt -100 ]; then rn_at=$((rn_y - @LIMIT@ + 200));
 else break; fi; done; trap "" TERM HUP INT USR1; kill -USR2 $$;"#;
 
-/// Finds the child of the loop that reads a message or is about to. Without one there is nothing to end.
-const READER: &str = r#"read -r rn_me rn_x </proc/self/stat; rn_root=; while [ -z "$rn_root" ]; do kill -0 $$ || exit 0;
+/// Finds the child of the loop that reads a message or is about to. Without one for a while there is nothing to end: the loop is over,
+/// and its shell waits for the watchdog.
+const READER: &str = r#"read -r rn_me rn_x </proc/self/stat; rn_root= rn_n=0; while [ -z "$rn_root" ]; do
+kill -0 $$ && [ $rn_n -lt 10 ] || exit 0; rn_n=$((rn_n + 1));
 for rn_f in /proc/[0-9]*/stat; do rn_p=${rn_f#/proc/}; rn_p=${rn_p%/stat}; rn_fields "$rn_f"; set -- $rn_x;
 case $2/$rn_p in "$$/$rn_me") ;; "$$/"*) rn_root=$rn_p ;; esac; done; [ -n "$rn_root" ] || sleep 0.1 || sleep 1; done;"#;
 
@@ -102,5 +104,30 @@ impl Input for Beating {
         // A sign that can't be sent would stand in the way.
         self.beat.abort();
         self.input.lock().await.end().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    /// The signs fail to come just when the loop has ended: its shell waits for a watchdog that finds nothing to end.
+    #[test]
+    fn a_loop_that_is_over_does_not_wait_for_ever() {
+        let heartbeat = Heartbeat::new(Duration::from_millis(300));
+        let text =
+            of_loop(heartbeat) + " while [ -z \"$rn_m\" ]; do :; done; wait $rn_t; echo $rn_m";
+        for shell in [&["dash"][..], &["bash"], &["busybox", "sh"]] {
+            let mut command = Command::new("timeout");
+            let said = command.arg("30").args(shell).args(["-c", &text]).output();
+            let said = said.unwrap();
+            assert_eq!(
+                (said.status.code(), &said.stdout[..]),
+                (Some(0), &b"78\n"[..]),
+                "{shell:?} {}",
+                String::from_utf8_lossy(&said.stderr)
+            );
+        }
     }
 }
