@@ -88,7 +88,7 @@ rn_columns() (
 /// process. What follows there is the text's own input.
 #[derive(Debug)]
 pub struct Unseen {
-    /// Commands that print the text, and the input behind it.
+    /// What prints the text, and the input behind it, into the pipe that it ends with.
     pub feed: String,
     /// What the shell is to be given with `-c`. It shows nothing of the text but the number of its lines.
     pub script: String,
@@ -114,7 +114,10 @@ impl Unseen {
              {own}eval \"unset rn_n rn_t rn_s rn_e rn_l; $rn_t\"",
             text.split('\n').count()
         );
-        Self { feed, script }
+        Self {
+            feed: format!("{{ {feed}; }} 2>/dev/null | "),
+            script,
+        }
     }
 
     /// Whether the shell of this name can do that.

@@ -216,21 +216,18 @@ fn ssh_options(run: &Run, connect: &ConnectOptions) -> Result<SshOptions, Refusa
     let config = SshConfig::load(connect.ssh_config.as_deref())?;
     let layer = connect.settings();
     // What many hosts have in common is one problem.
-    let mut found: Vec<(Problem, Vec<&str>)> = Vec::new();
+    let mut found: Vec<(String, Problem, Vec<&str>)> = Vec::new();
     for host in run.hosts.iter().filter(|host| !Routes::is_local(host)) {
         if let Err(problem) = settings::resolve(host, &layer, &config) {
             let text = problem.to_string();
-            let known = found
-                .iter_mut()
-                .find(|(known, _)| known.to_string() == text);
-            match known {
-                Some((_, hosts)) => hosts.push(&host.name),
-                None => found.push((problem, vec![&host.name])),
+            match found.iter_mut().find(|(known, ..)| *known == text) {
+                Some((.., hosts)) => hosts.push(&host.name),
+                None => found.push((text, problem, vec![&host.name])),
             }
         }
     }
     let mut problems = Problems::new();
-    for (problem, hosts) in found {
+    for (_, problem, hosts) in found {
         problems.push(problem.help(format!("it is for {}", ui::fold::fold(&hosts))));
     }
     problems.or(())?;

@@ -158,7 +158,7 @@ fn shell(executable: &str, text: &str, hidden: bool, input: Option<&[u8]>) -> St
     }
     let unseen = Unseen::new(text, input);
     format!(
-        "{{ {}; }} 2>/dev/null | exec {executable} -c {}",
+        "{}exec {executable} -c {}",
         unseen.feed,
         quote(&unseen.script)
     )

@@ -34,15 +34,9 @@ pub(in crate::engine) fn trouble(
             Status::Unreachable,
             format!("{why} while the host was asked; nothing was changed"),
         ),
-        Trouble::Lost(why) => {
-            let mut full = Full::new(
-                Status::Unknown,
-                format!("{why} while it ran: it may have run to its end, or not"),
-            );
-            full.help
-                .push("look at the host before you run this again".to_string());
-            full
-        }
+        Trouble::Lost(why) => unknown(format!(
+            "{why} while it ran: it may have run to its end, or not"
+        )),
         Trouble::TimedOut { left: None } => Full::new(
             Status::Failed,
             "it took longer than its timeout and was ended",
@@ -70,14 +64,9 @@ pub(in crate::engine) fn trouble(
             Status::Unreachable,
             format!("{UNHEARD}; nothing was changed"),
         ),
-        Trouble::Unheard => {
-            let message =
-                format!("{UNHEARD}: it was ended, and may have done its work or a part of it");
-            let mut full = Full::new(Status::Unknown, message);
-            full.help
-                .push("look at the host before you run this again".to_string());
-            full
-        }
+        Trouble::Unheard => unknown(format!(
+            "{UNHEARD}: it was ended, and may have done its work or a part of it"
+        )),
         Trouble::ShellEnded(Exit::Code(code @ 129..=165)) => Full::new(
             Status::Failed,
             format!(
@@ -100,6 +89,13 @@ pub(in crate::engine) fn trouble(
 pub(in crate::engine) fn abandoned() -> Full {
     let message = "stopped by the operator, and what was sent to the host may still run";
     Full::new(Status::Unknown, message)
+}
+
+fn unknown(message: String) -> Full {
+    let mut full = Full::new(Status::Unknown, message);
+    full.help
+        .push("look at the host before you run this again".to_string());
+    full
 }
 
 fn left(pid: i64, why: &str) -> Full {

@@ -182,7 +182,7 @@ impl Exec {
         if self.hidden_test {
             let unseen = Unseen::new(text, None);
             return format!(
-                "{{ {}; }} 2>/dev/null | ( {} sh -c {} ) >/dev/null 2>&1",
+                "{}( {} sh -c {} ) >/dev/null 2>&1",
                 unseen.feed,
                 self.docker(" -i"),
                 quote(&unseen.script)
@@ -200,8 +200,7 @@ impl Exec {
         let input = self.stdin.as_deref().map(str::as_bytes);
         if let (true, Some(text)) = (self.hidden, self.words.last()) {
             let unseen = Unseen::new(text, input);
-            let feed = format!("{{ {}; }} 2>/dev/null | ", unseen.feed);
-            return (feed, " -i", join(["sh", "-c", &unseen.script]));
+            return (unseen.feed, " -i", join(["sh", "-c", &unseen.script]));
         }
         let words = join(&self.words);
         match input {
