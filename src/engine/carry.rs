@@ -3,8 +3,8 @@
 use super::exchange::{Identity, Trouble};
 use super::host::{HostRun, IDLE, SENT};
 use super::outcome::{self, Full};
-use super::shell::Roomy;
 use super::transfer::{self, Upload, Way};
+use super::waiting::Roomy;
 use crate::event::{Event, Status};
 use crate::modules::Action;
 use crate::playbook::Task;

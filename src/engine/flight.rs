@@ -5,8 +5,9 @@ use super::exchange::{GONE_WITHIN, Identity, Leave, Next, Terms, Trouble, drain,
 use super::heartbeat;
 use super::lock::Gate;
 use super::message::{self, Step};
-use super::shell::{self, Shell, Shells, make_room};
+use super::shell::{self, Shell};
 use super::spill::Spill;
+use super::waiting::{Gone, LOCK_ENDED, Shells, make_room};
 use crate::modules::Done;
 use crate::redact::Redactor;
 use crate::spool::Rests;
@@ -65,15 +66,24 @@ impl Flight {
         end: Option<Instant>,
     ) -> Result<Self, Trouble> {
         let nonce = message::nonce();
-        if let Some(shell) = shells.take(identity).await {
-            let text = message::script(&nonce, steps, shell.last);
-            let mut flight = Self::new(shell, &nonce, steps);
-            flight.write(&text, terms, end).await;
-            flight.listen(terms, end, &mut |_| {}, Flight::begun).await;
-            if !flight.refused() {
-                return Ok(flight);
+        let mut gone = false;
+        match shells.take(identity).await {
+            Ok(Some(shell)) => {
+                let text = message::script(&nonce, steps, shell.last);
+                let mut flight = Self::new(shell, &nonce, steps);
+                flight.write(&text, terms, end).await;
+                flight.listen(terms, end, &mut |_| {}, Flight::begun).await;
+                gone = flight.gone();
+                if !gone && !flight.streams.out.refused {
+                    return Ok(flight);
+                }
+                flight.leave(terms);
             }
-            flight.leave(terms);
+            Ok(None) => {}
+            Err(Gone) => gone = true,
+        }
+        if gone && terms.lock.is_some() && !shells.holds() {
+            return Err(Trouble::NotStarted(LOCK_ENDED.into()));
         }
         if let Some(message) =
             shell::in_request(terms, identity, &nonce, steps, connection.heartbeat())
@@ -290,11 +300,10 @@ impl Flight {
         })
     }
 
-    /// A waiting shell has certainly not run the message: it was gone before, or something of the last message still
-    /// runs in it.
-    fn refused(&self) -> bool {
+    /// A waiting shell was gone before it could read the message. One in which something of the last message still runs says so itself.
+    fn gone(&self) -> bool {
         let silent = !self.begun() && self.streams.err.pid.is_none();
-        self.streams.out.refused || silent && self.why.is_none() && self.streams.code.is_some()
+        silent && self.why.is_none() && self.streams.code.is_some() && !self.streams.out.refused
     }
 
     /// Keeps the shell for the next message, if it takes another.
@@ -307,7 +316,12 @@ impl Flight {
             .filter(|_| whole && self.streams.out.again && self.streams.code.is_none());
         match again {
             Some(pid) => shells.keep(identity, self.process, Some(pid)),
-            None => self.leave(terms),
+            None => {
+                if self.streams.code == Some(Exit::Code(heartbeat::MISSED)) {
+                    shells.lose();
+                }
+                self.leave(terms);
+            }
         }
     }
 

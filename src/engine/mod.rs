@@ -29,6 +29,7 @@ mod spill;
 mod talk;
 mod transfer;
 mod turn;
+mod waiting;
 mod walk;
 
 use crate::event::{Event, Moment};

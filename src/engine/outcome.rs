@@ -275,6 +275,14 @@ pub(super) fn locked() -> Full {
     not_begun(Early::Locked)
 }
 
+/// A task whose file has arrived, but was not put in its place.
+pub(super) fn left_behind(mut full: Box<Full>, temporary: &str) -> Box<Full> {
+    full.help.push(format!(
+        "what has arrived may be left on the host as {temporary}: this task removes it when it runs again"
+    ));
+    full
+}
+
 /// A task whose condition does not hold.
 pub(super) fn skipped(why: String) -> Full {
     Full::new(Status::Skipped, why)

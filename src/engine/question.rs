@@ -17,6 +17,7 @@ pub(super) struct Answers {
     /// What no longer holds for sure.
     before: HashMap<Question, Found>,
     ran: HashMap<Early, Result<Done, Trouble>>,
+    outdated: bool,
     pub(super) flying: Option<Flying>,
 }
 
@@ -106,6 +107,20 @@ impl Answers {
     pub(super) fn forget(&mut self) {
         self.before.extend(self.known.drain());
         self.ran.clear();
+    }
+
+    /// The host was away, and others may have worked on it: everything has to be asked again. Whether what was about to be done, if
+    /// anything, followed from an answer: then it must not be done.
+    pub(super) fn outdate(&mut self, acts: bool) -> bool {
+        self.flying = None;
+        self.forget();
+        self.outdated = acts && !self.before.is_empty();
+        self.outdated
+    }
+
+    /// Whether the last decision was made on answers that hold no longer, which is told once.
+    pub(super) fn take_outdated(&mut self) -> bool {
+        std::mem::take(&mut self.outdated)
     }
 
     /// Notes a message that is on its way.

@@ -1,20 +1,17 @@
-//! Shells on a host: how one is started with the right identity, and those that wait for the next message.
+//! Shells on a host: how one is started with the right identity.
 //!
-//! A waiting shell spares the next message a channel, a login shell and two round trips. Each message still gets a
+//! A shell that waits spares the next message a channel, a login shell and two round trips. Each message still gets a
 //! `sh` of its own in a session of its own, so that what belongs to it can be ended together and nothing else with it.
 
-use super::exchange::{GONE_WITHIN, Identity, Next, Terms, Trouble, next};
+use super::exchange::{Identity, Next, Terms, Trouble, next};
 use super::heartbeat;
-use super::lock::{Gate, ROOM, Verdict};
+use super::lock::{Gate, Verdict};
 use super::message::{self, Step};
 use super::password::{Password, Try};
 use crate::shell::quote;
-use crate::transport::{Chunk, Connection, Ending, Heartbeat, Output, Process, StartError};
-use async_trait::async_trait;
-use std::collections::HashMap;
+use crate::transport::{Chunk, Connection, Ending, Heartbeat, Process};
 use std::time::Duration;
-use tokio::sync::{oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 /// Starts one `sh` after the other, each of which reads one message. Without `setsid` there is only one: the next
@@ -57,98 +54,6 @@ pub(super) struct Shell {
     pub(super) last: Option<i64>,
     /// What it says of its lock.
     pub(super) gate: Gate,
-}
-
-/// The waiting shells of a host, by whose rights they have.
-#[derive(Default)]
-pub(super) struct Shells {
-    waiting: HashMap<Identity, Waiting>,
-    /// One has made room: its lock may be held on without a shell.
-    made_room: bool,
-}
-
-/// While a shell waits its output is read, so that what a task has left running can't block the connection.
-struct Waiting {
-    input: Box<dyn crate::transport::Input>,
-    reading: JoinHandle<Option<Box<dyn Output>>>,
-    enough: oneshot::Sender<()>,
-    last: Option<i64>,
-}
-
-impl Shells {
-    /// The shell that waits with these rights, if it is still there.
-    pub(super) async fn take(&mut self, identity: &Identity) -> Option<Shell> {
-        let waiting = self.waiting.remove(identity)?;
-        waiting.enough.send(()).ok();
-        let output = waiting.reading.await.ok()??;
-        Some(Shell {
-            process: Process {
-                input: waiting.input,
-                output,
-            },
-            last: waiting.last,
-            gate: Gate::open(),
-        })
-    }
-
-    /// Keeps a shell for the next message.
-    pub(super) fn keep(&mut self, identity: &Identity, process: Process, last: Option<i64>) {
-        let (enough, mut asked) = oneshot::channel();
-        let mut output = process.output;
-        let reading = tokio::spawn(async move {
-            loop {
-                tokio::select! {
-                    biased;
-                    _ = &mut asked => return Some(output),
-                    chunk = output.next() => if matches!(chunk, None | Some(Chunk::Exit(_))) {
-                        return None;
-                    },
-                }
-            }
-        });
-        let waiting = Waiting {
-            input: process.input,
-            reading,
-            enough,
-            last,
-        };
-        // It has taken the lock back.
-        self.made_room = false;
-        self.waiting.insert(identity.clone(), waiting);
-    }
-
-    /// Lets all of them go: each ends with its input.
-    pub(super) fn release(&mut self) {
-        self.waiting.clear();
-    }
-
-    /// The same for those that stand in the way of something else, while the lock is held on.
-    pub(super) async fn make_room(&mut self) {
-        for (_, mut waiting) in self.waiting.drain() {
-            let ends = format!("exit {ROOM}\n");
-            waiting.input.write(ends.as_bytes()).await.ok();
-            self.made_room = true;
-        }
-    }
-
-    /// Whether the lock is held: by one that waits, or for one that has made room.
-    pub(super) fn holds(&self) -> bool {
-        self.made_room || !self.waiting.is_empty()
-    }
-
-    /// Whether a lock may be held on without a shell, which is asked only once.
-    pub(super) fn takes_room_back(&mut self) -> bool {
-        std::mem::take(&mut self.made_room)
-    }
-
-    /// The same, and waits until they have ended.
-    pub(super) async fn end(&mut self) {
-        for (_, mut waiting) in self.waiting.drain() {
-            waiting.input.end().await.ok();
-            let ended = tokio::time::timeout(GONE_WITHIN, waiting.reading);
-            ended.await.ok();
-        }
-    }
 }
 
 impl Shell {
@@ -239,47 +144,6 @@ pub(super) fn allowed(verdict: &Verdict) -> Result<(), Trouble> {
         Verdict::Held => Ok(()),
         Verdict::Taken(holder) => Err(Trouble::Locked(holder.clone())),
         Verdict::Failed(why) => Err(Trouble::NoLock(why.clone())),
-    }
-}
-
-/// How long a start may take before waiting shells make room for it.
-const CROWDED: Duration = Duration::from_millis(500);
-
-/// Waits for something that starts on a channel of its own. Where that takes long, the waiting shells are let go: a
-/// server that allows no further session would let it wait for theirs for ever.
-pub(super) async fn make_room<T>(
-    starting: impl Future<Output = T>,
-    let_go: impl Future<Output = ()>,
-) -> T {
-    tokio::pin!(starting);
-    tokio::select! {
-        biased;
-        started = &mut starting => return started,
-        () = tokio::time::sleep(CROWDED) => {}
-    }
-    let_go.await;
-    starting.await
-}
-
-/// A connection on which waiting shells make room for what is started.
-pub(super) struct Roomy<'a> {
-    pub(super) connection: &'a dyn Connection,
-    pub(super) shells: &'a tokio::sync::Mutex<Shells>,
-}
-
-#[async_trait]
-impl Connection for Roomy<'_> {
-    async fn start(&self, command: &str) -> Result<Process, StartError> {
-        let let_go = async { self.shells.lock().await.make_room().await };
-        make_room(self.connection.start(command), let_go).await
-    }
-
-    async fn close(&self) {
-        self.connection.close().await;
-    }
-
-    fn heartbeat(&self) -> Option<Heartbeat> {
-        self.connection.heartbeat()
     }
 }
 

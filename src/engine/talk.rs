@@ -39,9 +39,12 @@ impl HostRun {
             .exchange(task, identity, &all, acting, &asides, answers)
             .await;
         if matches!(reply.trouble, Some(Trouble::NotStarted(_))) && !self.context.stopping() {
-            // It has certainly not started, so it may go over a new connection: the host may have been away.
-            answers.flying = None;
+            // It has certainly not started, so it may go over a new connection: the host may have been away. Then also the lock was
+            // given up, and what shall change is decided anew.
             self.close().await;
+            if answers.outdate(acting > 0) {
+                return reply;
+            }
             reply = self
                 .exchange(task, identity, &all, acting, &asides, answers)
                 .await;

@@ -5,6 +5,7 @@ use super::host::HostRun;
 use super::message::Step;
 use super::outcome::{self, Full};
 use super::question::{Answers, Aside, Early, Question};
+use super::waiting::LOCK_ENDED;
 use crate::document::Node;
 use crate::event::{Event, Status, TaskId};
 use crate::modules::{Action, Changes, Done, Found, Module};
@@ -12,6 +13,9 @@ use crate::plan::Turn;
 use crate::playbook::{Play, Task};
 use crate::vars::{Lookup, Trouble as Unrendered};
 use serde_json::Value;
+
+/// How often a task is decided on anew because its host was away.
+const RECONNECTS: u32 = 3;
 
 /// What to put into a message beside a task: for these rights, and with commands that only look or without.
 pub(super) type Others<'a> = dyn Fn(&Answers, &Identity, bool) -> Vec<Aside> + Sync + 'a;
@@ -60,7 +64,17 @@ impl HostRun {
         };
         let mut left = task.retries;
         loop {
-            let full = self.attempt(&doing, answers).await;
+            let mut full = self.attempt(&doing, answers).await;
+            for _ in 0..RECONNECTS {
+                if !answers.take_outdated() || self.context.stopping() {
+                    break;
+                }
+                let before = full;
+                full = self.attempt(&doing, answers).await;
+                if matches!(full.status, Status::Cancelled | Status::Unreachable) {
+                    full.help.extend(before.help);
+                }
+            }
             if full.absent || ends_tries(full.status) {
                 return full;
             }
@@ -205,6 +219,7 @@ impl HostRun {
     ) -> Result<Full, Box<Full>> {
         let mut done: Vec<Done> = Vec::new();
         let mut rest = &changes.actions[..];
+        let mut arrived = None;
         if let Some(result) = self.ran_early(doing, rest, answers).await {
             let user = doing.identity.user.as_deref();
             done.push(result.map_err(|why| Box::new(outcome::trouble(why, false, user)))?);
@@ -226,13 +241,23 @@ impl HostRun {
                     // Who only waits needs no host.
                     if !matches!(other, Action::Pause(_)) {
                         self.begin(doing, &[]).await?;
+                        self.stay_locked(doing, answers).await?;
+                    }
+                    if let Action::Upload {
+                        to, resume: false, ..
+                    } = other
+                    {
+                        arrived = Some(to);
                     }
                     self.transfer(doing.task, &doing.identity, other)
                         .await
                         .map(|()| Vec::new())
                 }
             };
-            done.extend(result?);
+            done.extend(result.map_err(|full| match (&now[0], arrived) {
+                (Action::Run(_), Some(to)) => outcome::left_behind(full, to),
+                _ => full,
+            })?);
             if done.last().is_some_and(|done| done.code != 0) {
                 break;
             }
@@ -277,6 +302,22 @@ impl HostRun {
         }
         self.announce(doing.play, doing.begins(), others).await;
         Ok(())
+    }
+
+    /// Before a file travels: what calls for it was seen under the lock that the host still has.
+    async fn stay_locked(&self, doing: &Doing<'_>, answers: &mut Answers) -> Result<(), Box<Full>> {
+        if !self.shells.lock().await.is_lost() {
+            return Ok(());
+        }
+        self.close().await;
+        match answers.outdate(true) {
+            true => {
+                let user = doing.identity.user.as_deref();
+                let why = Trouble::NotStarted(LOCK_ENDED.into());
+                Err(Box::new(outcome::trouble(why, true, user)))
+            }
+            false => Ok(()),
+        }
     }
 
     async fn run_scripts(

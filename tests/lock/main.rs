@@ -8,6 +8,8 @@
     reason = "a test that can't go on says so"
 )]
 
+mod anew;
+mod cut;
 mod held;
 mod hosts;
 mod interrupts;

@@ -1,11 +1,10 @@
 //! A lock is gone when its run is, however that ends.
 
+use crate::cut::Cut;
 use crate::hosts::{Hosts, Run, signal};
 use crate::support::site::{alive, until};
 use crate::support::sshd;
-use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
-use std::sync::{Arc, Mutex};
 
 fn ends(name: &str, code: i32) {
     let Some(hosts) = Hosts::new(2) else { return };
@@ -106,41 +105,6 @@ fn a_link_that_is_cut_gives_it_back() {
     cut.now();
     hosts.assert_released();
     assert_eq!(run.end().code, 16);
-}
-
-/// A link that can be cut.
-struct Cut {
-    port: u16,
-    streams: Arc<Mutex<Vec<TcpStream>>>,
-}
-
-impl Cut {
-    fn before(server: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let streams = Arc::new(Mutex::new(Vec::new()));
-        let all = streams.clone();
-        std::thread::spawn(move || {
-            while let Ok((client, _)) = listener.accept() {
-                let server = TcpStream::connect(("127.0.0.1", server)).unwrap();
-                let ways = [
-                    (client.try_clone().unwrap(), server.try_clone().unwrap()),
-                    (server.try_clone().unwrap(), client.try_clone().unwrap()),
-                ];
-                for (mut from, mut to) in ways {
-                    std::thread::spawn(move || std::io::copy(&mut from, &mut to));
-                }
-                all.lock().unwrap().extend([client, server]);
-            }
-        });
-        Self { port, streams }
-    }
-
-    fn now(&self) {
-        for stream in &*self.streams.lock().unwrap() {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-    }
 }
 
 #[test]
