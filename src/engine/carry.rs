@@ -42,7 +42,11 @@ impl HostRun {
                 Err(error) => error,
             };
             let absent = matches!(error, transfer::Error::Trouble(Trouble::NotStarted(_)));
-            let broken = absent || matches!(error, transfer::Error::Trouble(Trouble::Lost(_)));
+            let broken = absent
+                || matches!(
+                    error,
+                    transfer::Error::Trouble(Trouble::Lost(_) | Trouble::Unheard)
+                );
             begun |= !absent;
             if !broken || reconnects == 0 || self.context.stopping() {
                 break error;

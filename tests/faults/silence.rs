@@ -2,8 +2,9 @@
 //! nothing more, no sooner than the runner could have called the link dead, and at most five seconds after that.
 
 use crate::commands::{STUBBORN, bad, signal};
+use crate::files::new;
 use crate::harness::{Case, MARK};
-use crate::support::proxy::{At, Fault, to_client};
+use crate::support::proxy::{At, Fault, Rule, to_client, to_server};
 use crate::support::sshd;
 use crate::watch::{at_work, in_time};
 use crate::world::{Bad, World};
@@ -112,6 +113,73 @@ fn a_tree_behind_a_silent_link_ends_by_itself() {
         .meanwhile(|world, _| lives_as_long(world))
         .exits(16)
         .run();
+}
+
+/// More bytes than are on their way at once.
+const LONG: usize = 16_000_000;
+
+/// Cases of a host behind a link with this fault: as it is, without a lock, with no room for a shell that waits, and with other rights.
+fn everywhere(rule: &Rule, task: &str) -> Vec<(&'static str, Case)> {
+    let case = |task: &str| {
+        Case::new([Bad::link(vec![rule.clone()])])
+            .good(3)
+            .patient()
+            .connection(ALIVE)
+            .tasks(&[MARK, &bad(task)])
+            .meanwhile(|world, _| lives_as_long(world))
+            .exits(16)
+            .says("unknown: bad: fault")
+            .marks(1..=1)
+            .within(LIMIT)
+    };
+    let mut cases = vec![
+        ("plain", case(task)),
+        ("no lock", case(task).options(&["--no-lock"])),
+        ("one session", case(task).sshd(&["MaxSessions 1"])),
+    ];
+    match sshd::program("sudo") {
+        Some(_) => cases.push(("sudo", case(&format!("{task}\nbecome = true")))),
+        None => sshd::skip("sudo is not installed"),
+    }
+    cases
+}
+
+/// Who takes a file on the host has no ear for the runner but the file's bytes. It ends, and nothing of the file stays.
+#[test]
+fn an_upload_behind_a_silent_link_ends_by_itself() {
+    let vanishes = to_server(At::Byte(200_000), Fault::Vanish);
+    let task = "copy = { src = \"large\", dest = \"{{ home }}/target\" }";
+    for (name, case) in everywhere(&vanishes, task) {
+        println!("CASE {name}");
+        let ran = case
+            .prepare(|world| {
+                fs::create_dir(world.path("etc/files")).unwrap();
+                fs::write(world.path("etc/files/large"), new(LONG)).unwrap();
+                fs::write(world.bad[0].home.join("target"), "old").unwrap();
+            })
+            .run();
+        let Some(ran) = ran else { return };
+        let home = &ran.world.bad[0].home;
+        assert_eq!(fs::read(home.join("target")).unwrap(), b"old");
+    }
+}
+
+#[test]
+fn a_fetch_behind_a_silent_link_ends_by_itself() {
+    let vanishes = to_client(At::Byte(200_000), Fault::Vanish);
+    let task = "fetch = { src = \"{{ home }}/source\", dest = \"got/{{ inventory_hostname }}\" }";
+    for (name, case) in everywhere(&vanishes, task) {
+        println!("CASE {name}");
+        let ran = case
+            .prepare(|world| {
+                for host in world.hosts() {
+                    fs::write(host.home.join("source"), new(LONG)).unwrap();
+                }
+            })
+            .run();
+        let Some(ran) = ran else { return };
+        assert!(!ran.world.path("got/bad").exists());
+    }
 }
 
 /// Nothing runs, but the run goes on: its lock must not keep others out for hours.

@@ -77,6 +77,16 @@ impl Key {
         script::let_go(&self.0.run)
     }
 
+    /// The body of a function of a shell that succeeds if another shell of this run still hears the runner.
+    pub(super) fn hears(&self) -> String {
+        script::hears(&self.0.run)
+    }
+
+    /// Gives back the lock that is held for the connection of a shell that has made room.
+    pub(super) fn quit(&self) -> String {
+        script::quit(&self.0.run)
+    }
+
     /// Has a shell take the lock before it does `body`, which leaves its code in `c`.
     pub(super) fn guard(&self, nonce: &str, body: &str) -> String {
         let Owner { run, by, what } = &*self.0;

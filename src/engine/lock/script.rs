@@ -23,6 +23,15 @@ pub(in super::super) const ROOM: i32 = 79;
 /// Removes what holds the lock for a run, once the run is over.
 const LET_GO: &str = "rm -f \"${RUNNER_LOCK_DIR:-/tmp}/.runner-lock.@RUN@.\"*.held-$PPID";
 
+/// Whether a shell of the run has the lock, which ends when it hears nothing more of the runner. One that only made room does not hear.
+const HEARS: &str = r#"for rn_f in "${RUNNER_LOCK_DIR:-/tmp}/.runner-lock.@RUN@."*; do
+case $rn_f in *.held-*) continue ;; esac; [ -f "$rn_f" ] || continue; rn_x=${rn_f##*/.runner-lock.@RUN@.}; rn_x=${rn_x%%.*};
+if kill -0 "$rn_x" || [ -d "/proc/$rn_x" ]; then return 0; fi; done; return 1;"#;
+
+/// Gives back what holds the lock for the connection that this shell belongs to, however deep below it.
+const QUIT: &str = r#"rn_q=$PPID; while [ "${rn_q:-0}" -gt 1 ]; do rm -f "${RUNNER_LOCK_DIR:-/tmp}/.runner-lock.@RUN@."*.held-"$rn_q";
+rn_x=; read -r rn_x <"/proc/$rn_q/stat"; set -- ${rn_x##*") "}; rn_q=$2; done;"#;
+
 /// Words that the script is filled in with. None holds anything that a shell of any kind could take for something else.
 pub(super) struct Words<'a> {
     pub(super) run: &'a RunId,
@@ -95,6 +104,16 @@ pub(super) fn guard(words: &Words<'_>, nonce: &str, body: &str) -> String {
 /// The script that frees a host of which a shell has only made room.
 pub(super) fn let_go(run: &RunId) -> String {
     LET_GO.replace("@RUN@", run.as_str())
+}
+
+/// The body of a function that succeeds if a shell with the run's lock still hears the runner.
+pub(super) fn hears(run: &RunId) -> String {
+    HEARS.replace("@RUN@", run.as_str())
+}
+
+/// What a shell does that hears nothing more of the runner while a lock may be held for its connection.
+pub(super) fn quit(run: &RunId) -> String {
+    QUIT.replace("@RUN@", run.as_str())
 }
 
 /// The script that removes a run's lock, unless its process is still there and `force` is not given.

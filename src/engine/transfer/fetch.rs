@@ -1,11 +1,13 @@
 //! Files from hosts.
 
 use super::super::exchange::Trouble;
-use super::{Error, Progress, Way, complain, last_line};
+use super::super::heartbeat;
+use super::super::lock::Key;
+use super::{Error, Progress, WAIT, Way, complain, last_line};
 use crate::event::Transfer;
 use crate::modules::files::path::hex;
 use crate::shell::quote;
-use crate::transport::{Chunk, Exit};
+use crate::transport::{Chunk, Exit, Heartbeat};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 use tokio::io::AsyncWriteExt;
@@ -29,9 +31,14 @@ pub(in super::super) async fn fetch(
     tokio::fs::create_dir_all(folder).await.map_err(local)?;
     let beside = tempfile::NamedTempFile::new_in(folder).map_err(local)?;
     let mut file = tokio::fs::File::from_std(beside.reopen().map_err(local)?);
-    let script = format!("exec cat -- {}", quote(from));
-    let mut process = way.open(&script).await?;
-    process.input.end().await.ok();
+    let heartbeat = way.connection.heartbeat();
+    let mut process = way
+        .open(&script(from, heartbeat, way.terms.lock.as_ref()))
+        .await?;
+    match heartbeat {
+        Some(_) => process.input = heartbeat::beating(process.input, heartbeat),
+        None => drop(process.input.end().await),
+    }
     let mut progress = Progress::new(tell, 0, None);
     let (mut got, mut hash) = (0, Sha256::new());
     let (mut exit, mut complaint) = (None, Vec::new());
@@ -61,6 +68,7 @@ pub(in super::super) async fn fetch(
             )));
         }
         Some(Exit::Code(0)) => {}
+        Some(Exit::Code(heartbeat::MISSED)) => return Err(Error::Trouble(Trouble::Unheard)),
         Some(_) => {
             return Err(Error::Failed(format!(
                 "cannot read {from}: {}",
@@ -76,4 +84,18 @@ pub(in super::super) async fn fetch(
     file.sync_all().await.map_err(local)?;
     beside.persist(to).map_err(|error| local(error.error))?;
     Ok(())
+}
+
+/// What prints the file. It ends when nothing more is heard of the runner, by its input's end or for lack of signs of life.
+fn script(from: &str, heartbeat: Option<Heartbeat>, lock: Option<&Key>) -> String {
+    let from = quote(from);
+    let Some(heartbeat) = heartbeat else {
+        return format!("exec cat -- {from}");
+    };
+    let watchdog = heartbeat::of_process(heartbeat, lock);
+    format!(
+        "exec 3<&0; cat -- {from} </dev/null 3<&- & rn_p=$! ; exec >/dev/null 2>&1; {watchdog}\n\
+         ( while read -r rn_x <&3; do kill -USR1 $rn_t; done; kill -TERM $rn_p ) & rn_r=$!\n\
+         {WAIT}\nkill $rn_t $rn_r; exit ${{rn_m:-$rn_c}}"
+    )
 }

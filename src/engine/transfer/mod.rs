@@ -23,6 +23,10 @@ const SHOWN: Duration = Duration::from_millis(200);
 /// The rate is that of about the last so many reports.
 const LATELY: usize = 15;
 
+/// Waits for the process `rn_p`, whose code is then in `rn_c`. A signal only interrupts that.
+const WAIT: &str =
+    "while wait $rn_p; rn_c=$?; [ $rn_c -gt 128 ] && kill -0 $rn_p 2>/dev/null; do :; done;";
+
 /// Why a file did not arrive.
 pub(super) enum Error {
     /// It failed, with the cause.

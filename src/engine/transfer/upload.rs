@@ -1,10 +1,11 @@
 //! Files to hosts.
 
 use super::super::exchange::{GONE_WITHIN, Trouble};
+use super::super::heartbeat;
 use super::super::shell;
 use super::course::{Course, Sample};
 use super::source::{PIECE, Source, Wire};
-use super::{Error, Progress, Way, collect, last_line};
+use super::{Error, Progress, WAIT, Way, collect, last_line};
 use crate::event::Transfer;
 use crate::shell::quote;
 use crate::transport::Exit;
@@ -134,7 +135,7 @@ impl Upload<'_> {
 
     /// The script that takes a part. It writes where the part belongs, whatever is there already: should the shell of a
     /// broken connection still write, then it is the same bytes to the same place.
-    fn script(&self, part: &Range<u64>, wire: Wire) -> String {
+    fn script(&self, part: &Range<u64>, wire: Wire, watchdog: &str) -> String {
         let size = self.source.size();
         let (target, seek) = (quote(self.to), part.start / PIECE);
         let mut script = format!("t={target}\numask 077\n");
@@ -147,9 +148,13 @@ impl Upload<'_> {
             Wire::Plain => "cat",
             Wire::Gzip => "gzip -dc",
         };
+        // The reader stands beside its shell, so that the watchdog can end it. Without a word it would read nothing there.
+        script.push_str("exec 3<&0\n");
         if part.start == 0 && !self.resume {
             // What is made here is what is written to: a link that somebody has put there is not followed.
-            script.push_str(&format!("rm -f -- \"$t\" || exit\nset -C\n{take} >\"$t\""));
+            script.push_str(&format!(
+                "rm -f -- \"$t\" || exit\nset -C\n{take} <&3 >\"$t\" &\n"
+            ));
         } else {
             if part.start == 0 {
                 script.push_str("[ -f \"$t\" ] || ( set -C; : >\"$t\" ) || exit\n");
@@ -157,21 +162,28 @@ impl Upload<'_> {
             // `dd` copies nothing here: it only moves to the place, which the next command finds.
             script.push_str(&format!(
                 "{{ {{ [ ! -L \"$t\" ] && [ \"$t\" -ef /proc/self/fd/1 ]; }} || {{ echo 'another file is there now' >&2; exit 1; }}\n\
-                 dd bs={PIECE} seek={seek} count=0 conv=notrunc 2>/dev/null && {take}; }} 1<>\"$t\""
+                 dd bs={PIECE} seek={seek} count=0 conv=notrunc 2>/dev/null && exec {take} <&3; }} 1<>\"$t\" &\n"
             ));
         }
-        script.push_str(" || { c=$?; ");
-        // A link that breaks in the middle of compressed bytes is no reason to give up what has arrived.
-        script.push_str(match (self.resume, wire) {
-            (true, Wire::Gzip) => "exit $c; }\n",
-            _ => "rm -f -- \"$t\"; exit $c; }\n",
-        });
+        // What a shell says of those that were ended is no cause.
+        script.push_str(&format!(
+            "rn_p=$! rn_t= rn_m=; exec 3<&- 4>&2 >/dev/null 2>&1\n{watchdog}\n{WAIT}\n[ -z \"$rn_t\" ] || kill $rn_t\n"
+        ));
+        // A link that breaks in the middle of compressed bytes, or carries none, is no reason to give up what has arrived.
+        let remove = match (self.resume, wire) {
+            (true, Wire::Gzip) => "",
+            (true, Wire::Plain) => "[ -n \"$rn_m\" ] || rm -f -- \"$t\"; ",
+            _ => "rm -f -- \"$t\"; ",
+        };
+        script.push_str(&format!(
+            "[ $rn_c$rn_m = 0 ] || {{ {remove}exit ${{rn_m:-$rn_c}}; }}\n"
+        ));
         let (test, short) = match self.resume {
             true => ("-ge", ""),
             false => ("-eq", "rm -f -- \"$t\"; "),
         };
         script.push_str(&format!(
-            "n=$(wc -c <\"$t\"); [ \"$n\" {test} {} ] || {{ {short}echo \"only $n of {size} bytes arrived\" >&2; exit 1; }}",
+            "n=$(wc -c <\"$t\"); [ \"$n\" {test} {} ] || {{ {short}echo \"only $n of {size} bytes arrived\" >&4; exit 1; }}",
             part.end,
         ));
         script
@@ -185,7 +197,11 @@ impl Upload<'_> {
         wire: Wire,
         progress: &mut Progress<'_>,
     ) -> Result<Part, Error> {
-        let mut process = way.open(&self.script(&part, wire)).await?;
+        let heartbeat = way.connection.heartbeat();
+        let lock = way.terms.lock.as_ref();
+        let watchdog = heartbeat.map(|heartbeat| heartbeat::of_arrival(heartbeat, lock));
+        let watchdog = watchdog.unwrap_or_default();
+        let mut process = way.open(&self.script(&part, wire, &watchdog)).await?;
         let mut ended = tokio::spawn(collect(process.output));
         let (mut at, mut sent) = (part.start, 0);
         let mut why = None;
@@ -250,6 +266,7 @@ impl Upload<'_> {
         match exit {
             None => Err(Error::Trouble(shell::lost(ending))),
             Some(Exit::Code(0)) => Ok(()),
+            Some(Exit::Code(heartbeat::MISSED)) => Err(Error::Trouble(Trouble::Unheard)),
             Some(_) => Err(Error::Failed(format!(
                 "cannot write {}: {}",
                 self.to,
