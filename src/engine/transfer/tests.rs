@@ -1,122 +1,19 @@
 //! Uploads to real shells of this machine, over a link that breaks where the test says.
 
+mod link;
+mod silence;
+
 use super::super::exchange::{Identity, Terms, Trouble};
+use super::super::lock::Key;
 use super::source::{PIECE, Sources, Wire};
 use super::upload::Part;
 use super::{Error, Progress, Upload, Way, upload};
 use crate::event::Transfer;
-use crate::transport::{
-    Chunk, Connection, Ending, Input, Lost, Output, Process, StartError, local,
-};
-use async_trait::async_trait;
+use link::{BROKEN, Link};
 use proptest::prelude::*;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::watch;
-
-const BROKEN: &str = "the test has cut the link";
-
-/// A host behind a link that carries so many bytes of input.
-struct Link {
-    carries: Arc<AtomicU64>,
-    cut: Arc<AtomicBool>,
-    /// Said before each command.
-    before: String,
-    /// What stands for `/bin/sh`.
-    shell: &'static str,
-    closed: watch::Sender<bool>,
-}
-
-impl Link {
-    fn carrying(bytes: u64) -> Self {
-        Self {
-            carries: Arc::new(AtomicU64::new(bytes)),
-            cut: Arc::default(),
-            before: String::new(),
-            shell: "/bin/sh",
-            closed: watch::Sender::new(false),
-        }
-    }
-}
-
-#[async_trait]
-impl Connection for Link {
-    async fn start(&self, command: &str) -> Result<Process, StartError> {
-        if self.cut.load(Ordering::SeqCst) {
-            return Err(StartError(BROKEN.into()));
-        }
-        let command = command.replacen("/bin/sh", self.shell, 1);
-        let shell = local::shell(&format!("{}{command}", self.before));
-        let process = local::spawn(shell, self.closed.subscribe()).unwrap();
-        Ok(Process {
-            input: Box::new(Cut {
-                input: process.input,
-                carries: self.carries.clone(),
-                cut: self.cut.clone(),
-            }),
-            output: Box::new(Ends {
-                output: process.output,
-                cut: self.cut.clone(),
-            }),
-        })
-    }
-
-    async fn close(&self) {}
-}
-
-struct Cut {
-    input: Box<dyn Input>,
-    carries: Arc<AtomicU64>,
-    cut: Arc<AtomicBool>,
-}
-
-#[async_trait]
-impl Input for Cut {
-    async fn write(&mut self, bytes: &[u8]) -> Result<(), Lost> {
-        let carries = self.carries.load(Ordering::SeqCst);
-        let count = carries.min(bytes.len() as u64);
-        self.carries.store(carries - count, Ordering::SeqCst);
-        self.input.write(&bytes[..count as usize]).await?;
-        if count < bytes.len() as u64 {
-            // The host's server ends the input of what it runs when the connection is gone.
-            self.cut.store(true, Ordering::SeqCst);
-            self.input.end().await?;
-            return Err(Lost(BROKEN.into()));
-        }
-        Ok(())
-    }
-
-    async fn end(&mut self) -> Result<(), Lost> {
-        self.input.end().await
-    }
-}
-
-struct Ends {
-    output: Box<dyn Output>,
-    cut: Arc<AtomicBool>,
-}
-
-#[async_trait]
-impl Output for Ends {
-    async fn next(&mut self) -> Option<Chunk> {
-        let chunk = self.output.next().await;
-        if !self.cut.load(Ordering::SeqCst) {
-            return chunk;
-        }
-        // The host is done before the test looks at what it has.
-        while self.output.next().await.is_some() {}
-        None
-    }
-
-    fn ending(&self) -> Ending {
-        match self.cut.load(Ordering::SeqCst) {
-            true => Ending::Lost(BROKEN.into()),
-            false => self.output.ending(),
-        }
-    }
-}
 
 /// A file to send, and where to.
 struct Scene {
@@ -173,8 +70,22 @@ impl Scene {
     }
 
     async fn part(&self, link: &Link, from: u64, to: u64, wire: Wire) -> Result<Part, Error> {
+        self.part_of(None, link, from, to, wire).await
+    }
+
+    async fn part_of(
+        &self,
+        lock: Option<Key>,
+        link: &Link,
+        from: u64,
+        to: u64,
+        wire: Wire,
+    ) -> Result<Part, Error> {
         let (_stop, stop) = watch::channel(false);
-        let terms = terms(stop);
+        let terms = Terms {
+            lock,
+            ..terms(stop)
+        };
         let path = self.path("it's there").display().to_string();
         let file = Upload {
             source: self.sources.open(&self.path("source")).await.unwrap(),
