@@ -162,12 +162,33 @@ fn turn(
         return Err(Stop::Later(name));
     }
     let module = module.map_err(|problem| problem.at(task.place.clone()))?;
+    warn_of_shown(task, &args, &*module, &scope.world);
     Ok(Turn {
         item,
         module: Some(module),
         env,
         scope,
     })
+}
+
+/// Warns of secrets that everyone on the host can read while the task runs.
+fn warn_of_shown(task: &Task, args: &Args, module: &dyn Module, world: &World) {
+    let Some(secrets) = &world.secrets else {
+        return;
+    };
+    let visible = module.visible();
+    if visible.is_some_and(|text| secrets.holds(&text)) {
+        world.note_warning(format!(
+            "{}: the command has a secret in it, which the host's list of processes shows: hand it over with `env` or `stdin`",
+            task.place
+        ));
+    }
+    for (name, place) in args.shown(&|text| secrets.holds(text)) {
+        world.note_warning(format!(
+            "{place}: `{name}` has a secret in it, which the host's list of processes shows: hand it over in the content of a file, or \
+             with `env` or `stdin` of a command"
+        ));
+    }
 }
 
 fn environment_name(entry: &Entry) -> Result<String, Problem> {

@@ -178,6 +178,13 @@ impl Context {
         }
     }
 
+    /// Tells what the operator has to know of the tasks that were filled in.
+    fn tell_warnings(&self) {
+        for message in self.world.take_warnings() {
+            self.warn(message);
+        }
+    }
+
     fn stopping(&self) -> bool {
         *self.terms.stop.borrow()
     }
@@ -234,6 +241,7 @@ pub async fn run(
         plays: plays.len(),
         check: context.options.check,
     });
+    context.tell_warnings();
     let all: Vec<Arc<HostRun>> = (run.hosts.into_iter())
         .map(|host| Arc::new(HostRun::new(host, context.clone())))
         .collect();

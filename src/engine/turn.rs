@@ -146,14 +146,6 @@ impl HostRun {
         }
         let acts = !changes.actions.is_empty();
         let command = doing.module.command().filter(|_| acts);
-        let redactor = &self.context.options.redactor;
-        let visible = doing.module.visible().filter(|_| acts);
-        if visible.is_some_and(|text| redactor.holds(text.as_bytes())) {
-            self.context.warn(format!(
-                "{}: the command has a secret in it, which the host's list of processes shows: hand it over with `env` or `stdin`",
-                doing.task.place
-            ));
-        }
         let result = self.act(doing, &found, changes, reads, answers).await;
         // What has not come to its end is not judged.
         let (mut full, judged) = match result {

@@ -96,6 +96,7 @@ impl HostRun {
             return self.settle(task, id, outcome, started);
         }
         let prepared = plan::prepare(task, &work.play, &scope, self.context.options.diff);
+        self.context.tell_warnings();
         let turns = match prepared {
             Ok(Prepared::Ready(turns)) => turns,
             other => {

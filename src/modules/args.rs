@@ -166,6 +166,18 @@ impl<'a> Args<'a> {
         Problem::new(message).at(self.place(name))
     }
 
+    /// The arguments that everyone on the host can read in its list of processes, and in which `holds` finds something.
+    pub fn shown(&self, holds: &dyn Fn(&str) -> bool) -> Vec<(&'static str, &Place)> {
+        let unseen = self.spec.unseen;
+        let given = (self.spec.args.iter())
+            .filter(|arg| !unseen.contains(&arg.name))
+            .filter_map(|arg| Some((arg.name, self.table.get(arg.name)?)));
+        given
+            .filter(|(_, node)| any(node, holds))
+            .map(|(name, node)| (name, &node.place))
+            .collect()
+    }
+
     /// A text that must be there.
     pub fn string(&self, name: &str) -> Result<String, Problem> {
         self.string_opt(name)?
@@ -227,6 +239,15 @@ impl<'a> Args<'a> {
     /// The words of a command; empty when missing.
     pub fn command(&self, name: &str) -> Result<Vec<String>, Problem> {
         self.get(name).map_or(Ok(Vec::new()), command)
+    }
+}
+
+/// Whether a text in a value is such.
+fn any(node: &Node, such: &dyn Fn(&str) -> bool) -> bool {
+    match &node.data {
+        Data::Array(items) => items.iter().any(|item| any(item, such)),
+        Data::Table(table) => table.iter().any(|entry| any(&entry.value, such)),
+        _ => text(node).is_ok_and(|text| such(&text)),
     }
 }
 

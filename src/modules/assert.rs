@@ -21,6 +21,7 @@ pub static SPEC: Spec = Spec {
     ],
     bare: "",
     open: false,
+    unseen: &["that", "msg", "success_msg"],
     example: r#"[[play.task]]
 name = "an odd number of managers keeps a quorum"
 assert = { that = ["groups.managers | length is odd"], msg = "add a manager or remove one" }

@@ -31,6 +31,9 @@ pub static SPEC: Spec = Spec {
     ],
     bare: "cmd",
     open: false,
+    unseen: &[
+        "argv", "cmd", "creates", "removes", "unless", "chdir", "stdin",
+    ],
     example: r#"[[play.task]]
 name = "how long it has been up"
 command = "uptime"

@@ -46,6 +46,7 @@ pub static SPEC: Spec = Spec {
     ],
     bare: "",
     open: false,
+    unseen: &["src"],
     example: r#"[[play.task]]
 name = "the license"
 copy = { src = "files/license.txt", dest = "/tmp/license.txt", mode = "0644" }

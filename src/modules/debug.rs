@@ -23,6 +23,7 @@ pub static SPEC: Spec = Spec {
     ],
     bare: "msg",
     open: false,
+    unseen: &["msg", "var"],
     example: r#"[[play.task]]
 debug = "{{ inventory_hostname }} is in {{ group_names | join(', ') }}"
 

@@ -30,6 +30,7 @@ pub static SPEC: Spec = Spec {
     ],
     bare: "path",
     open: false,
+    unseen: &[],
     example: r#"[[play.task]]
 name = "data and log directories"
 directory = { path = ["/tmp/zookeeper/data", "/tmp/zookeeper/logs"], mode = "0755" }

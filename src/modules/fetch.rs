@@ -41,6 +41,7 @@ pub static SPEC: Spec = Spec {
     ],
     bare: "",
     open: false,
+    unseen: &["dest"],
     example: r#"[[play.task]]
 name = "collect the configuration"
 fetch = { src = "/etc/hosts", dest = "/tmp/collected/{{ inventory_hostname }}/" }

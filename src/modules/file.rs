@@ -33,6 +33,7 @@ pub static SPEC: Spec = Spec {
     ],
     bare: "",
     open: false,
+    unseen: &["content"],
     example: r#"[[play.task]]
 name = "identity"
 file = { path = "/tmp/zookeeper/data/myid", content = "1\n", mode = "0644" }

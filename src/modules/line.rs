@@ -69,6 +69,7 @@ pub static SPEC: Spec = Spec {
     ],
     bare: "",
     open: false,
+    unseen: &["line", "regexp", "insert_after"],
     example: r#"[[play.task]]
 name = "more open files"
 line = { path = "/tmp/limits.conf", regexp = "^dcos +soft +nofile", line = "dcos soft nofile 100000", create = true }

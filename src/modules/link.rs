@@ -39,6 +39,7 @@ pub static SPEC: Spec = Spec {
     ],
     bare: "",
     open: false,
+    unseen: &[],
     example: r#"[[play.task]]
 name = "current release"
 link = { src = "/opt/pulsar-3.1.0", dest = "/tmp/pulsar" }

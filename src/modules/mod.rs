@@ -56,6 +56,9 @@ pub struct Spec {
     pub bare: &'static str,
     /// Whether keys beyond `args` are taken (`set_fact`).
     pub open: bool,
+    /// The arguments that nobody on a host can read in its list of processes, or of which [`Module::visible`] tells. A secret in any
+    /// other is warned of.
+    pub unseen: &'static [&'static str],
     /// One or more tasks in TOML that work as they are.
     pub example: &'static str,
     /// Makes the module from its rendered arguments. May read files of this machine through

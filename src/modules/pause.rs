@@ -18,6 +18,7 @@ pub static SPEC: Spec = Spec {
     .required()],
     bare: "seconds",
     open: false,
+    unseen: &[],
     example: r#"[[play.task]]
 name = "let the elections settle"
 pause = "10s"

@@ -12,6 +12,7 @@ pub static SPEC: Spec = Spec {
     args: &[],
     bare: "",
     open: false,
+    unseen: &[],
     example: "[[play.task]]\nping = {}\n",
     build,
 };

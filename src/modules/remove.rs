@@ -36,6 +36,7 @@ pub static SPEC: Spec = Spec {
     ],
     bare: "path",
     open: false,
+    unseen: &[],
     example: r#"[[play.task]]
 name = "no old data"
 remove = { path = ["/tmp/zookeeper/data", "/tmp/zookeeper/logs"] }

@@ -27,6 +27,9 @@ pub static SPEC: Spec = Spec {
     ],
     bare: "src",
     open: false,
+    unseen: &[
+        "src", "args", "creates", "removes", "unless", "chdir", "stdin",
+    ],
     example: r#"[[play.task]]
 name = "check the disk"
 script = { src = "check-disk.sh", args = ["/mnt/data", "10"] }

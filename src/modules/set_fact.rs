@@ -13,6 +13,7 @@ pub static SPEC: Spec = Spec {
     args: &[],
     bare: "",
     open: true,
+    unseen: &[],
     example: r#"[[play.task]]
 set_fact = { zk_servers = "zk1:2181,zk2:2181,zk3:2181", zk_port = 2181 }
 "#,

@@ -32,6 +32,7 @@ pub static SPEC: Spec = Spec {
     ],
     bare: "cmd",
     open: false,
+    unseen: &["cmd", "creates", "removes", "unless", "chdir", "stdin"],
     example: r#"[[play.task]]
 name = "the fullest file system"
 shell = "df -P | sort -k5 -n | tail -1"

@@ -39,6 +39,7 @@ pub static SPEC: Spec = Spec {
     ],
     bare: "path",
     open: false,
+    unseen: &[],
     example: r#"[[play.task]]
 name = "is there a configuration"
 stat = "/etc/hosts"

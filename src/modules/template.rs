@@ -33,6 +33,7 @@ pub static SPEC: Spec = Spec {
     ],
     bare: "",
     open: false,
+    unseen: &["src"],
     example: r#"[[play.task]]
 name = "configuration"
 template = { src = "templates/zookeeper.conf", dest = "/tmp/zookeeper.conf", mode = "0644" }

@@ -39,6 +39,7 @@ pub static SPEC: Spec = Spec {
     ],
     bare: "",
     open: false,
+    unseen: &["path", "command"],
     example: r#"[[play.task]]
 name = "sshd listens"
 wait_for = { port = 22, timeout = "10s" }

@@ -78,6 +78,8 @@ pub struct World {
     facts: RwLock<HashMap<String, Arc<Map<String, Value>>>>,
     /// The files of this machine that tasks were filled in with.
     files: Mutex<BTreeSet<PathBuf>>,
+    /// What the operator has to know of tasks that were filled in.
+    warnings: Mutex<Vec<String>>,
 }
 
 impl World {
@@ -106,6 +108,7 @@ impl World {
             words: Mutex::default(),
             facts: RwLock::default(),
             files: Mutex::default(),
+            warnings: Mutex::default(),
         }
     }
 
@@ -146,6 +149,18 @@ impl World {
     pub fn files(&self) -> Vec<PathBuf> {
         let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         files.iter().cloned().collect()
+    }
+
+    /// Notes what the operator has to know.
+    pub fn note_warning(&self, message: String) {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        warnings.push(message);
+    }
+
+    /// What was noted since the last call, perhaps more than once.
+    pub fn take_warnings(&self) -> Vec<String> {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut warnings)
     }
 
     /// The names of all variables that read another host's, themselves or through others.

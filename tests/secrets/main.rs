@@ -11,6 +11,8 @@ mod canary;
 mod edit;
 mod keys;
 mod mistakes;
+mod nest;
+mod processes;
 mod sources;
 #[path = "../support/mod.rs"]
 mod support;

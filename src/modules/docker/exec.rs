@@ -49,6 +49,7 @@ pub static SPEC: Spec = Spec {
     ],
     bare: "",
     open: false,
+    unseen: &["command", "shell", "unless", "env", "stdin"],
     example: r#"[[play.task]]
 name = "ZooKeeper says what it is"
 docker_exec = { service = "milvus_zk1", shell = "echo srvr | nc localhost 2181" }

@@ -44,6 +44,7 @@ pub static SPEC: Spec = Spec {
     ],
     bare: "",
     open: false,
+    unseen: &["tar"],
     example: r#"[[play.task]]
 name = "the Pulsar image"
 docker_image = { name = "pulsar:v3.1.0", tar = "pulsar-v3.1.0.tar" }

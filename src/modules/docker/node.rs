@@ -29,6 +29,7 @@ pub static SPEC: Spec = Spec {
     ],
     bare: "",
     open: false,
+    unseen: &[],
     example: r#"[[play.task]]
 name = "labels of the first bookie"
 docker_node = { node = "gp22aitppaphhq1", labels = { bookie1 = true }, exact = true }

@@ -82,6 +82,7 @@ pub static SPEC: Spec = Spec {
     ],
     bare: "",
     open: false,
+    unseen: &["compose"],
     example: r#"[[play.task]]
 name = "ZooKeeper"
 docker_stack = { name = "milvus", compose = "stacks/zookeeper.yaml", wait = "10m" }

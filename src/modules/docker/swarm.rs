@@ -61,6 +61,7 @@ pub static SPEC: Spec = Spec {
     ],
     bare: "",
     open: false,
+    unseen: &[],
     example: r#"[[play.task]]
 name = "a swarm of its own"
 docker_swarm = { state = "init", advertise_addr = "{{ address }}" }
