@@ -1,16 +1,17 @@
-//! `copy`: a file of this machine, or a directory with all that is in it.
+//! `copy`: a file of this machine, a directory with all that is in it, or a text.
 
 use super::files::target::destination;
 use super::files::tree::{Tree, entries};
-use super::files::{Attributes, GROUP, MODE, OWNER, Target, local, path};
+use super::files::{Attributes, Content, GROUP, MODE, OWNER, Target, local, path};
 use super::{Arg, Args, Kind, Module, Spec};
 use crate::diagnostic::Problem;
 
-/// A file of this machine, or a directory with all that is in it.
+/// A file of this machine, a directory with all that is in it, or a text.
 pub static SPEC: Spec = Spec {
     name: "copy",
-    summary: "A file or a directory of this machine, copied to the host",
-    about: "Sends `src` to `dest` when the SHA-256 differs; the rest is as for `file`. Of a directory only the files that \
+    summary: "A file or a directory of this machine, or a text, copied to the host",
+    about: "Sends `src` to `dest` when the SHA-256 differs; the rest is as for `file`. With `content` in the place of `src` it is `file` \
+            under the name that users of Ansible know. Of a directory only the files that \
             differ are sent; links stay links, empty directories are made, and what else is in `dest` stays there. \
             A new file gets 0755 if its source is executable, else 0644. A source that changes while it is read is an error.\n\n\
             Registers `path`, and `checksum` for a file.",
@@ -18,9 +19,16 @@ pub static SPEC: Spec = Spec {
         Arg {
             name: "src",
             kind: Kind::String,
-            required: true,
+            required: false,
             default: "",
             doc: "The file or directory here, relative to the playbook or to `files` beside it.",
+        },
+        Arg {
+            name: "content",
+            kind: Kind::String,
+            required: false,
+            default: "",
+            doc: "Or else the whole content of the file. A line break at the end is part of it.",
         },
         Arg {
             name: "dest",
@@ -46,16 +54,30 @@ pub static SPEC: Spec = Spec {
     ],
     bare: "",
     open: false,
-    unseen: &["src"],
+    unseen: &["src", "content"],
     example: r#"[[play.task]]
 name = "the license"
 copy = { src = "files/license.txt", dest = "/tmp/license.txt", mode = "0644" }
+
+[[play.task]]
+name = "who has set this up"
+copy = { content = "set up by runner\n", dest = "/tmp/origin.txt" }
 "#,
     build,
 };
 
 fn build(args: &Args) -> Result<Box<dyn Module>, Problem> {
-    let source = args.string("src")?;
+    let source = match (args.string_opt("src")?, args.string_opt("content")?) {
+        (Some(source), None) => source,
+        (None, Some(content)) => return text(args, content),
+        (Some(_), Some(_)) => {
+            return Err(args.problem("content", "give either `src` or `content`, not both"));
+        }
+        (None, None) => {
+            let problem = Problem::new("`copy` needs `src` or `content`");
+            return Err(problem.at(args.node.place.clone()));
+        }
+    };
     let dest = destination(args, &source)?;
     let failed = |message: String| args.problem("src", message);
     let from = args.local.find(&source, "files").map_err(failed)?;
@@ -71,11 +93,26 @@ fn build(args: &Args) -> Result<Box<dyn Module>, Problem> {
             diff: args.local.diff(),
         }));
     }
-    if let Some(node) = args.get("directory_mode") {
-        return Err(Problem::new("`directory_mode` is for directories").at(node.place.clone()));
-    }
+    no_directory(args)?;
     let content = local::content(&from).map_err(failed)?;
     let mut target = Target::new(args, dest, content)?;
     target.new_mode = local::mode(&from);
     Ok(Box::new(target))
+}
+
+/// A file with this content.
+fn text(args: &Args, content: String) -> Result<Box<dyn Module>, Problem> {
+    let dest = path::file(args, "dest")?;
+    no_directory(args)?;
+    let content = Content::Bytes(content.into_bytes());
+    Ok(Box::new(Target::new(args, dest, content)?))
+}
+
+fn no_directory(args: &Args) -> Result<(), Problem> {
+    match args.get("directory_mode") {
+        Some(node) => {
+            Err(Problem::new("`directory_mode` is for directories").at(node.place.clone()))
+        }
+        None => Ok(()),
+    }
 }

@@ -96,3 +96,14 @@ fn an_answer_that_is_settled_calls_for_no_change() {
     }
     assert!(agreed > 100, "only {agreed} are settled");
 }
+
+/// A name that is none would hide nothing, and let nobody know.
+#[test]
+fn arguments_that_are_not_seen_are_arguments() {
+    for spec in super::all() {
+        for name in spec.unseen {
+            let known = spec.args.iter().any(|arg| arg.name == *name);
+            assert!(known, "{}: {name}", spec.name);
+        }
+    }
+}

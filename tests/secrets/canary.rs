@@ -43,6 +43,9 @@ fn loud(name: &str) -> Vec<String> {
         "name = \"file\"\nfile = {{ path = \"HOST/{name}\", content = \"<{secret}>\", mode = \"0600\" }}"
     ));
     tasks.push(format!(
+        "name = \"copied\"\ncopy = {{ dest = \"HOST/copied-{name}\", content = \"<{secret}>\", mode = \"0600\" }}"
+    ));
+    tasks.push(format!(
         "name = \"argument\"\ncommand = [\"echo\", \"{secret}\"]\nloop = [\"{secret}\"]\nregister = \"said\""
     ));
     tasks.push(format!(
@@ -99,6 +102,8 @@ fn no_secret_is_shown_or_kept() {
     for canary in nest.canaries() {
         let file = std::fs::read_to_string(nest.host.path().join(canary.name)).unwrap();
         assert_eq!(file, format!("<{}>", canary.value));
+        let copied = nest.host.path().join(format!("copied-{}", canary.name));
+        assert_eq!(std::fs::read_to_string(copied).unwrap(), file);
     }
     let log = std::fs::read_to_string(nest.site.bench.path("log.txt")).unwrap();
     assert!(log.contains("TRACE"), "the log has no traces");

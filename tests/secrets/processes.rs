@@ -31,6 +31,9 @@ fn no_secret_is_in_the_list_of_processes() {
     };
     let mut bodies = vec![
         format!("file = {{ path = \"HOST/{{{{ inventory_hostname }}}}\", content = \"{all}\" }}"),
+        format!(
+            "copy = {{ dest = \"HOST/copy-{{{{ inventory_hostname }}}}\", content = \"{all}\" }}"
+        ),
         "template = { src = \"all.j2\", dest = \"HOST/all-{{ inventory_hostname }}\" }".to_string(),
         format!("line = {{ path = \"HOST/{{{{ inventory_hostname }}}}\", line = \"more {all}\" }}"),
         format!("shell = {{ cmd = \"cat >/dev/null; STAND\", stdin = \"{all}\" }}"),
@@ -166,7 +169,7 @@ fn an_argument_is_warned_of_once() {
 }
 
 /// Arguments that show, and their names; `S` is a secret.
-const SHOWN: [(&str, &[&str]); 20] = [
+const SHOWN: [(&str, &[&str]); 21] = [
     ("directory = \"/x/S\"", &["path"]),
     (
         "directory = { path = [\"/x\", \"/x/S\"], owner = \"S\", group = \"S\" }",
@@ -177,6 +180,7 @@ const SHOWN: [(&str, &[&str]); 20] = [
         "copy = { src = \"here\", dest = \"/x/S\", owner = \"S\" }",
         &["dest", "owner"],
     ),
+    ("copy = { content = \"S\", dest = \"/x/S\" }", &["dest"]),
     (
         "template = { src = \"all.j2\", dest = \"/x/S\" }",
         &["dest"],

@@ -116,6 +116,51 @@ error: expected a table, found a string
 }
 
 #[test]
+fn a_copy_has_one_source() {
+    refused(
+        play(&[
+            "copy = { dest = \"/tmp/x\" }",
+            "copy = { src = \"x\", content = \"y\", dest = \"/tmp/x\" }",
+            "copy = { content = \"y\", dest = \"/tmp/\" }",
+            "copy = { content = \"y\", dest = \"/tmp/x\", directory_mode = \"0755\" }",
+            "copy = { content = [\"y\"], dest = \"/tmp/x\" }",
+        ]),
+        r#"
+error: `copy` needs `src` or `content`
+  --> play.toml:5:8
+   |
+ 5 | copy = { dest = "/tmp/x" }
+   |        ^^^^^^^^^^^^^^^^^^^ for host one
+
+error: give either `src` or `content`, not both
+  --> play.toml:8:31
+   |
+ 8 | copy = { src = "x", content = "y", dest = "/tmp/x" }
+   |                               ^^^ for host one
+
+error: `/tmp/` names a directory, not a file
+   --> play.toml:11:32
+    |
+ 11 | copy = { content = "y", dest = "/tmp/" }
+    |                                ^^^^^^^ for host one
+    = help: is a variable at its end empty?
+
+error: `directory_mode` is for directories
+   --> play.toml:14:59
+    |
+ 14 | copy = { content = "y", dest = "/tmp/x", directory_mode = "0755" }
+    |                                                           ^^^^^^ for host one
+
+error: expected a string, found a list
+   --> play.toml:17:20
+    |
+ 17 | copy = { content = ["y"], dest = "/tmp/x" }
+    |                    ^^^^^
+"#,
+    );
+}
+
+#[test]
 fn names_that_are_none() {
     refused(
         play(&[
