@@ -145,17 +145,6 @@ impl Full {
         Value::Object(value)
     }
 
-    /// The same with the lines of what was said, which whoever looks it up by its name gets anyway.
-    pub(super) fn value_with_lines(&self) -> Value {
-        let mut value = self.value();
-        let said = value.get("stdout").and_then(Value::as_str);
-        let lines: Option<Value> = said.map(|said| said.lines().collect());
-        if let (Value::Object(table), Some(lines), Some(_)) = (&mut value, lines, self.code) {
-            table.entry("stdout_lines").or_insert(lines);
-        }
-        value
-    }
-
     /// Turns a failure that does not matter into an ignored one, and says what follows.
     pub(super) fn verdict(&mut self, ignore: bool) -> Verdict {
         if ignore && self.status == Status::Failed {
@@ -368,7 +357,7 @@ pub(super) fn join(mut turns: Vec<(Option<Value>, Full)>, looped: bool) -> Full 
     let results: Vec<Value> = turns
         .iter()
         .map(|(item, full)| {
-            let mut value = full.value_with_lines();
+            let mut value = full.value();
             if let (Value::Object(map), Some(item)) = (&mut value, item) {
                 map.insert("item".into(), item.clone());
             }

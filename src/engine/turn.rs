@@ -454,7 +454,7 @@ fn stretch(actions: &[Action]) -> usize {
 
 /// Evaluates a condition on a result, which is known as `result` and under the name that the task registers.
 fn judge(doing: &Doing<'_>, full: &Full, condition: &Node) -> Result<bool, Box<Full>> {
-    let value: Value = full.value_with_lines();
+    let value: Value = full.value();
     let mut scope = doing.turn.scope.with("result", value.clone());
     if let Some(name) = &doing.task.register {
         scope = scope.with(name, value);

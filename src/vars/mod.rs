@@ -7,6 +7,7 @@
 mod filters;
 mod foresee;
 mod names;
+mod registered;
 mod render;
 mod template;
 

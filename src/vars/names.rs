@@ -3,8 +3,7 @@
 use super::HostVariables;
 use super::render::{Lookup, Missing};
 use minijinja::Value;
-use minijinja::value::{Enumerator, Object, Serde};
-use serde_json::{Map, Value as Json};
+use minijinja::value::{Enumerator, Object};
 use std::fmt;
 use std::sync::Arc;
 
@@ -28,54 +27,6 @@ impl Object for Context {
             self.0.state().missing.push(Missing::variable(key));
         }
         value
-    }
-}
-
-/// A table that a task has registered. `stdout_lines` is made of `stdout` when it is asked for: as a list of its own it would
-/// be many times as large.
-pub(super) struct Registered {
-    pub(super) facts: Arc<Map<String, Json>>,
-    pub(super) name: String,
-}
-
-const LINES: &str = "stdout_lines";
-
-impl Registered {
-    fn table(&self) -> Option<&Map<String, Json>> {
-        self.facts.get(&self.name)?.as_object()
-    }
-
-    /// What a command said, where its lines are not there already.
-    fn said(&self) -> Option<&str> {
-        let table = self.table().filter(|table| !table.contains_key(LINES))?;
-        table.get("rc").and(table.get("stdout"))?.as_str()
-    }
-}
-
-impl fmt::Debug for Registered {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)
-    }
-}
-
-impl Object for Registered {
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.get_value_by_str(key.as_str()?)
-    }
-
-    fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
-        match self.table()?.get(key) {
-            Some(value) => Some(Value::from(Serde(value))),
-            None if key == LINES => Some(self.said()?.lines().map(Value::from).collect()),
-            None => None,
-        }
-    }
-
-    fn enumerate(self: &Arc<Self>) -> Enumerator {
-        let keys = self.table().into_iter().flat_map(|table| table.keys());
-        let keys = keys.map(|key| Value::from(key.as_str()));
-        let lines = self.said().map(|_| Value::from(LINES));
-        Enumerator::Values(keys.chain(lines).collect())
     }
 }
 

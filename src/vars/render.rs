@@ -1,5 +1,6 @@
 //! Looking names up and rendering what they hold.
 
+use super::registered::{self, Registered};
 use super::template::{self, is_template};
 use super::{BUILTIN, Scope, names};
 use crate::diagnostic::{Problem, Source, closest};
@@ -316,7 +317,7 @@ impl Lookup {
             return Some(value);
         }
         if let Some(value) = scope.locals.get(name) {
-            return Some(Value::from(Serde(value)));
+            return Some(registered::value(value));
         }
         if let Some(node) = scope.world.extra.get(name) {
             return Some(self.variable(name, node));
@@ -327,10 +328,9 @@ impl Lookup {
         let facts = scope.world.facts(&scope.host.name);
         match facts.get(name) {
             Some(serde_json::Value::Object(_)) => {
-                let name = name.to_string();
-                return Some(Value::from_object(names::Registered { facts, name }));
+                return Some(Value::from_object(Registered::among(facts, name)));
             }
-            Some(value) => return Some(Value::from(Serde(value))),
+            Some(value) => return Some(registered::value(value)),
             None => {}
         }
         let layers = [&*scope.task, &scope.play.vars, &scope.host.vars];

@@ -111,6 +111,16 @@ changed_when = "result.stdout_lines | length == 3""#;
 debug = { msg = "{{ r.stdout_lines | tojson }} {{ r['stdout_lines'][2] }} {{ 'stdout_lines' in r }}" }"#,
             r#"name = "table"
 debug = { msg = "{{ r | tojson }}" }"#,
+            r#"name = "parts"
+debug = { msg = "{{ r.stdout_lines[-1] }} {{ r.stdout_lines[:1] }} {{ r.stdout_lines[3] is defined }}" }"#,
+            r#"name = "looped"
+command = ["echo", "{{ item }}"]
+loop = ["x", "y"]
+register = "both"
+failed_when = "result.stdout_lines[0] not in ['x', 'y']""#,
+            r#"name = "results"
+debug = { msg = "{{ both.results[1].stdout_lines }} {{ item.stdout_lines[0] }}" }
+loop = "both.results""#,
             r#"name = "other"
 debug = { msg = "{{ hostvars.a.r.stdout_lines | join('+') }} {{ r.nothing is defined }}" }"#,
         ],
@@ -121,5 +131,7 @@ debug = { msg = "{{ hostvars.a.r.stdout_lines | join('+') }} {{ r.nothing is def
     let table = ran.shown("a", "table");
     let lines = r#""stdout_lines":["one","","two"]"#;
     assert!(table.replace(' ', "").contains(lines), "{table}");
+    assert_eq!(ran.shown("a", "parts"), "two ['one'] false");
+    assert_eq!(ran.shown("a", "results"), "['y'] x\n['y'] y");
     assert_eq!(ran.shown("b", "other"), "one++two false");
 }

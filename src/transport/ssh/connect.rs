@@ -262,7 +262,7 @@ fn config(target: &Target, known: &[russh::keys::Algorithm]) -> client::Config {
         ),
         preferred: algorithms::preferred(known),
         gex: algorithms::group_sizes(),
-        channel_buffer_size: 64,
+        channel_buffer_size: 16,
         keepalive_interval: target.server_alive_interval,
         keepalive_max: usize::try_from(target.server_alive_count_max).unwrap_or(usize::MAX),
         nodelay: true,
