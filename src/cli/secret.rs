@@ -22,6 +22,15 @@ pub(crate) struct Options {
 enum Command {
     /// Edit a file of secrets with $VISUAL or $EDITOR; makes it if it is not there
     Edit(Edit),
+    /// Print your public key, by which others can encrypt for you; makes a key if you have none
+    Key(Key),
+}
+
+#[derive(Debug, clap::Args)]
+struct Key {
+    /// Your key; can be repeated
+    #[arg(long, value_name = "FILE", env = "RUNNER_AGE_IDENTITY")]
+    age_identity: Vec<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -41,7 +50,32 @@ struct Edit {
 }
 
 pub(super) fn run(options: &Options) -> Answer {
-    let Command::Edit(options) = &options.command;
+    match &options.command {
+        Command::Edit(options) => edit(options),
+        Command::Key(options) => key(options),
+    }
+}
+
+fn key(options: &Key) -> Answer {
+    let identities = secrets::identities(&options.age_identity);
+    let own = match identities.is_there() {
+        true => identities.load(hidden::redactor(), &Operator)?,
+        false => {
+            let (path, made) = identities.make()?;
+            let path = path.display();
+            writeln!(
+                std::io::stderr(),
+                "a new key is in {path}: keep a copy, nothing else reads what is encrypted for it"
+            )
+            .ok();
+            vec![made]
+        }
+    };
+    let own = own.iter().map(|own| format!("{}\n", own.to_public()));
+    print(&own.collect::<String>())
+}
+
+fn edit(options: &Edit) -> Answer {
     let identities = secrets::identities(&options.age_identity);
     // What a link leads to is replaced, and not the link.
     let path = match std::fs::canonicalize(&options.file) {
@@ -127,7 +161,7 @@ fn lock(
                 let none = Problem::new(format!("there is no key to encrypt {file} for"));
                 return Err(identities
                     .help(none)
-                    .help("or name keys with --recipient, or take --passphrase")
+                    .help("or make one with `runner secret key`, name keys with --recipient, or take --passphrase")
                     .into());
             }
             Ok(Lock::Keys(own.iter().map(|own| own.to_public()).collect()))

@@ -5,8 +5,8 @@ use super::{Ask, unasked};
 use crate::diagnostic::{Problem, cause};
 use crate::redact::Redactor;
 use age::secrecy::ExposeSecret;
-use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
+use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// A key that age files are read with.
@@ -42,6 +42,41 @@ impl Identities {
         Ok(identities)
     }
 
+    /// Makes one where it would be looked for: in the first file that is named, or in the usual one. Nothing that is
+    /// there already is touched. Answers where it is now.
+    ///
+    /// # Errors
+    ///
+    /// A file that is there, or that can't be written.
+    pub fn make(&self) -> Result<(PathBuf, Identity), Problem> {
+        let Some(path) = self.named.first().or(self.usual.as_ref()) else {
+            return Err(Problem::new("there is no HOME to keep a key in")
+                .help("name a file for it with --age-identity or RUNNER_AGE_IDENTITY"));
+        };
+        let identity = Identity::generate();
+        let text = format!(
+            "# public key: {}\n{}\n",
+            identity.to_public(),
+            identity.to_string().expose_secret()
+        );
+        write_new(path, text.as_bytes()).map_err(|error| {
+            Problem::new(format!(
+                "cannot write {}: {}",
+                path.display(),
+                cause(&error)
+            ))
+        })?;
+        Ok((path.clone(), identity))
+    }
+
+    /// Whether a file is named, more than one or one that is there, or the usual one is there.
+    pub fn is_there(&self) -> bool {
+        match (&self.named[..], &self.usual) {
+            ([path], _) | ([], Some(path)) => path.exists(),
+            (named, _) => !named.is_empty(),
+        }
+    }
+
     /// Says how to give one that fits.
     pub fn help(&self, problem: Problem) -> Problem {
         let looked: Vec<String> = self
@@ -59,6 +94,22 @@ impl Identities {
         };
         problem.help("name a file of keys with --age-identity or RUNNER_AGE_IDENTITY")
     }
+}
+
+/// Writes a file that is not there yet and that nobody else may read, whole or not at all.
+fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    (std::fs::DirBuilder::new().recursive(true).mode(0o700)).create(folder)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(".runner-")
+        .tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist_noclobber(path).map_err(|error| error.error)?;
+    std::fs::File::open(folder)?.sync_all()
 }
 
 fn load(path: &Path, redactor: &Redactor, ask: &dyn Ask) -> Result<Vec<Identity>, Problem> {
@@ -111,14 +162,14 @@ fn load(path: &Path, redactor: &Redactor, ask: &dyn Ask) -> Result<Vec<Identity>
                     index + 1,
                     path.display()
                 ))
-                .help("an identity begins with AGE-SECRET-KEY-1; age-keygen makes one"));
+                .help("an identity begins with AGE-SECRET-KEY-1; `runner secret key` makes one in a file that is not there yet"));
             }
         }
     }
     match identities.is_empty() {
         true => Err(
             Problem::new(format!("{} holds no age identity", path.display()))
-                .help("an identity begins with AGE-SECRET-KEY-1; age-keygen makes one"),
+                .help("an identity begins with AGE-SECRET-KEY-1; `runner secret key` makes one in a file that is not there yet"),
         ),
         false => Ok(identities),
     }

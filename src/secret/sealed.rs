@@ -216,7 +216,7 @@ pub fn recipients(text: &str) -> Result<Vec<Recipient>, Problem> {
 pub fn recipient(text: &str) -> Result<Recipient, Problem> {
     text.parse().map_err(|_| {
         Problem::new(format!("`{text}` is no age recipient"))
-            .help("a recipient begins with age1; `age-keygen -y FILE` shows that of an identity")
+            .help("a recipient begins with age1; `runner secret key` shows yours")
     })
 }
 

@@ -256,7 +256,7 @@ fn nobody_is_locked_out() {
     assert_eq!(
         ran.err,
         "error: `age1nonsense` is no age recipient
-   = help: a recipient begins with age1; `age-keygen -y FILE` shows that of an identity
+   = help: a recipient begins with age1; `runner secret key` shows yours
 "
     );
     told(&bench);

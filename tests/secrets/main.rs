@@ -12,6 +12,7 @@ mod edit;
 mod keys;
 mod mistakes;
 mod nest;
+mod own;
 mod processes;
 mod sources;
 #[path = "../support/mod.rs"]
