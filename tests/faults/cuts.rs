@@ -21,9 +21,18 @@ fn step() -> u64 {
     step.map_or(47, |step| step.parse().unwrap())
 }
 
+/// What is done over the connection.
+type Session = fn(Case) -> Case;
+
+/// A single command, which travels with its request.
+const EXEC: Session = |case| case.exec(COMMAND);
+
+/// Tasks that a shell is given one after another, and a lock that is held meanwhile.
+const PLAY: Session = |case| case;
+
 /// How many bytes go each way, and where the messages begin there, when nothing is damaged.
-fn whole() -> Option<[(u64, Vec<u64>); 2]> {
-    let ran = Case::new([Bad::Host]).good(0).exec(COMMAND).run()?;
+fn whole(session: Session) -> Option<[(u64, Vec<u64>); 2]> {
+    let ran = session(Case::new([Bad::Host]).good(0)).run()?;
     let seen = ran.world.bad[0].proxy.as_ref().unwrap().seen();
     let [seen] = &seen[..] else {
         panic!("{seen:?}");
@@ -35,7 +44,7 @@ fn whole() -> Option<[(u64, Vec<u64>); 2]> {
 }
 
 /// Damages a direction at each place, of the first connection only unless bits flip; what is claimed, in the order of the places.
-fn sweep(way: Way, bytes: u64, fault: &Fault) -> Option<Vec<(u64, String)>> {
+fn sweep(session: Session, way: Way, bytes: u64, fault: &Fault) -> Option<Vec<(u64, String)>> {
     let flips = matches!(fault, Fault::Flip(_));
     let places: Vec<u64> = (0..bytes)
         .step_by(usize::try_from(step()).unwrap())
@@ -53,9 +62,7 @@ fn sweep(way: Way, bytes: u64, fault: &Fault) -> Option<Vec<(u64, String)>> {
                 false => Vec::new(),
             }))
         });
-        let ran = Case::new(hosts)
-            .good(1)
-            .exec(COMMAND)
+        let ran = session(Case::new(hosts).good(1))
             .honest()
             // A damaged length may have us wait.
             .deadline(if flips { 5 } else { 60 })
@@ -99,32 +106,32 @@ fn stages(claims: &[(u64, String)]) -> Vec<(u64, &str)> {
 
 /// Cuts a direction everywhere. What the client sends decides what may have started: before the request nothing has.
 fn cut(way: Way, fault: &Fault) {
-    let Some([there, back]) = whole() else { return };
+    let Some([there, back]) = whole(EXEC) else {
+        return;
+    };
     let (bytes, starts) = match way {
         Way::ToServer => there,
         Way::ToClient => back,
     };
-    let claims = sweep(way, bytes, fault).unwrap();
-    let stages = stages(&claims);
+    let claims = sweep(EXEC, way, bytes, fault).unwrap();
+    let told = stages(&claims);
     println!(
-        "{} places of {bytes} bytes, {starts:?}: {stages:?}",
+        "{} places of {bytes} bytes, {starts:?}: {told:?}",
         claims.len()
     );
     // What was cut before the login began, or between the login and the request, is done over another connection.
-    // The end of the command is not at the same byte of every connection, since a server puts together what it has to say as it comes.
-    let ends = ["unknown", "changed"].repeat(3);
-    let mut allowed = ["changed", "unreachable", "changed"]
-        .into_iter()
-        .chain(ends);
-    let in_order = stages
+    // From the request on nothing is done again. The end of the command is not at the same byte of every connection, since a
+    // server puts together what it has to say as it comes.
+    let request = claims.iter().position(|(_, claim)| claim == "unknown");
+    let (before, behind) = claims.split_at(request.unwrap());
+    let mut allowed = ["changed", "unreachable", "changed"].iter();
+    let in_order = stages(before)
         .iter()
-        .all(|(_, claim)| allowed.any(|word| word == *claim));
-    assert!(in_order, "{stages:?}");
-    let unknown = stages
-        .iter()
-        .find(|(_, claim)| *claim == "unknown")
-        .unwrap()
-        .0;
+        .all(|(_, claim)| allowed.any(|word| word == claim));
+    assert!(in_order, "{told:?}");
+    let is_told = |(_, claim): &(u64, String)| claim == "unknown" || claim == "changed";
+    assert!(behind.iter().all(is_told), "{told:?}");
+    let unknown = behind[0].0;
     if way == Way::ToServer {
         // The request is by far the longest that is sent behind the key exchange.
         let lengths = starts
@@ -133,7 +140,8 @@ fn cut(way: Way, fault: &Fault) {
             .map(|pair| (pair[1] - pair[0], pair[0]));
         let (length, request) = lengths.max().unwrap();
         assert!(
-            (request + 1..=request + length).contains(&unknown),
+            // What is cut at its first byte has been sent all the same.
+            (request..request + length).contains(&unknown),
             "{unknown} {request}"
         );
     }
@@ -164,18 +172,41 @@ fn a_reset_is_no_better() {
     cut(Way::ToClient, &Fault::Reset);
 }
 
-#[test]
-fn every_bit_counts() {
-    let Some([there, back]) = whole() else { return };
-    for (way, bytes) in [(Way::ToServer, there.0), (Way::ToClient, back.0)] {
-        let claims = sweep(way, bytes, &Fault::Flip(0x10)).unwrap();
-        println!("{} flips: {:?}", claims.len(), stages(&claims));
+/// Does something to both directions everywhere. What is claimed is true: that is for the harness to see.
+fn damage(session: Session, fault: &Fault) {
+    let Some([there, back]) = whole(session) else {
+        return;
+    };
+    for (way, (bytes, starts)) in [(Way::ToServer, there), (Way::ToClient, back)] {
+        let claims = sweep(session, way, bytes, fault).unwrap();
+        println!(
+            "{} places of {bytes} bytes, {starts:?}: {:?}",
+            claims.len(),
+            stages(&claims)
+        );
     }
 }
 
 #[test]
+fn every_bit_counts() {
+    damage(EXEC, &Fault::Flip(0x10));
+}
+
+#[test]
+fn a_play_is_cut_everywhere() {
+    damage(PLAY, &Fault::Close);
+}
+
+#[test]
+fn a_play_has_its_bits_flipped() {
+    damage(PLAY, &Fault::Flip(0x10));
+}
+
+#[test]
 fn a_link_that_dies_is_noticed() {
-    let Some([there, back]) = whole() else { return };
+    let Some([there, back]) = whole(EXEC) else {
+        return;
+    };
     for (way, bytes) in [(Way::ToServer, there.0), (Way::ToClient, back.0)] {
         let hosts = (0..10).map(|part| {
             let at = At::Byte(bytes * part / 10);

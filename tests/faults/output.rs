@@ -1,18 +1,22 @@
 //! What commands say: too much of it, bytes that steer terminals, lines that look like ours, and nobody who reads.
 
 use crate::harness::Case;
+use crate::support::promise::within;
 use crate::watch::in_time;
 use crate::world::{Bad, World};
 use base64::Engine;
 use std::fs;
 use std::process::{Child, Command};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// At most this much of a stream is kept where a task registers it, in bytes.
 const KEPT: u64 = 16 << 20;
 
 /// How long a host may take to come as far as a case needs it.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How soon a runner that is interrupted has ended.
+const INTERRUPTED: Duration = Duration::from_secs(5);
 
 /// How long a busy machine may take to show a gibibyte.
 const LONG: Duration = Duration::from_secs(600);
@@ -320,7 +324,9 @@ fn a_terminal_that_reads_no_more_does_not_hold_up_an_interrupt() {
                 .unwrap()
                 .success()
         };
-        assert!(in_time(Duration::from_secs(5), gone), "it goes on");
+        let interrupted = Instant::now();
+        assert!(in_time(PATIENCE, gone), "it goes on");
+        within("the runner's end", interrupted.elapsed(), INTERRUPTED);
     };
     let Some(case) = unread(130, interrupted) else {
         return;

@@ -4,6 +4,7 @@
 use crate::commands::{STUBBORN, bad, signal};
 use crate::files::new;
 use crate::harness::{Case, MARK};
+use crate::support::promise::{lasts, within};
 use crate::support::proxy::{At, Fault, Rule, to_client, to_server};
 use crate::support::sshd;
 use crate::watch::{at_work, in_time};
@@ -66,8 +67,8 @@ fn lives_as_long(world: &World) {
     let lived = struck.elapsed();
     println!("LIVED {lived:?}");
     // The last sign of life may have come a while before the fault.
-    assert!(lived > LIMIT - LIMIT / 4, "it lived for {lived:?} only");
-    assert!(lived < LIMIT + GONE, "it lived for {lived:?}");
+    lasts("the tree", lived, LIMIT - LIMIT / 4);
+    within("the tree", lived, LIMIT + GONE);
 }
 
 /// Whoever it belongs to, and however it was sent.
@@ -197,8 +198,8 @@ fn a_lock_behind_a_silent_link_is_given_back() {
             assert!(in_time(PATIENCE, || locks(world).is_empty()));
             let held = struck.elapsed();
             println!("HELD {held:?}");
-            assert!(held > LIMIT - LIMIT / 4, "it was held for {held:?} only");
-            assert!(held < LIMIT + GONE, "it was held for {held:?}");
+            lasts("the lock", held, LIMIT - LIMIT / 4);
+            within("the lock", held, LIMIT + GONE);
             signal("INT", child.id());
         })
         .exits(130)

@@ -11,6 +11,7 @@ pub mod background;
 pub mod bench;
 pub mod hostile;
 pub mod place;
+pub mod promise;
 pub mod proxy;
 pub mod shell;
 pub mod site;

@@ -1,6 +1,10 @@
 //! A case: what is bad, what is done, and what must come of it.
 
-use super::*;
+use super::{DEADLINE, HANGS, MARK, MEMORY, SECRET};
+use crate::world::{Bad, World};
+use std::ops::RangeInclusive;
+use std::process::Child;
+use std::time::Duration;
 
 pub(super) type Meanwhile = Box<dyn Fn(&World, &Child)>;
 

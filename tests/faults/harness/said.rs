@@ -1,6 +1,9 @@
 //! What a process says, and when.
 
-use super::*;
+use serde_json::Value;
+use std::io::Read;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Instant;
 
 /// How much of each output is kept, in bytes.
 const KEPT: usize = 16 << 20;
@@ -44,7 +47,7 @@ pub(super) fn listen(
     mut stream: impl Read + Send + 'static,
     hear: Option<Sender<Vec<u8>>>,
 ) -> Receiver<Said> {
-    let (send, said) = std::sync::mpsc::channel();
+    let (send, said) = channel();
     std::thread::spawn(move || {
         let mut said = Said::default();
         let mut piece = vec![0; 64 * 1024];
