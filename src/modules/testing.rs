@@ -4,8 +4,10 @@ use super::{Args, Done, Local, Module, Script, find, shell};
 use crate::diagnostic::{Problem, Source};
 use crate::document::parse;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use tempfile::TempDir;
 
 /// The shells that every script must work in.
 pub const SHELLS: &[&[&str]] = &[&["dash"], &["bash"], &["busybox", "sh"]];
@@ -157,5 +159,42 @@ pub fn probe(module: &dyn Module) -> super::Found {
         code: done.code,
         stdout: done.stdout,
         stderr: done.stderr,
+    }
+}
+
+/// A folder of programs that are found before those of this machine.
+pub struct Tools(TempDir);
+
+impl Tools {
+    /// A `docker` that notes what it is asked, and then does what this text for a shell says.
+    pub fn docker(text: &str) -> Self {
+        let tools = Self(tempfile::tempdir().unwrap());
+        tools.add(
+            "docker",
+            &format!("printf '%s\\n' \"$*\" >>\"${{0%/*}}/asked\"\n{text}"),
+        );
+        tools
+    }
+
+    /// One more program, a text for a shell.
+    pub fn add(&self, name: &str, text: &str) {
+        let path = self.folder().join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// `PATH` with them.
+    pub fn path(&self) -> String {
+        let others = std::env::var("PATH").unwrap();
+        format!("{}:{others}", self.folder().display())
+    }
+
+    /// What docker was asked, a line each.
+    pub fn asked(&self) -> String {
+        std::fs::read_to_string(self.folder().join("asked")).unwrap()
     }
 }

@@ -7,6 +7,7 @@
     reason = "a test that can't go on says so"
 )]
 
+mod late;
 mod listings;
 mod mistakes;
 mod quoting;

@@ -1,6 +1,7 @@
 //! Plays over a real `sshd`: twice with every login shell, signals, deadlines, large files.
 
 use crate::support::bench::play;
+use crate::support::promise::{judged, within};
 use crate::support::site::{Site, User, alive, until};
 use crate::support::sshd;
 use std::path::{Path, PathBuf};
@@ -138,21 +139,23 @@ fn gone(pids: &[String]) {
     let took = until("the remote tree is gone", || {
         !pids.iter().any(|pid| alive(pid))
     });
-    assert!(took < GONE, "it took {took:?}");
+    within("the remote tree is gone", took, GONE);
 }
 
 fn interrupted(signal: &str, code: i32) {
-    let folder = tempfile::tempdir().unwrap();
-    let Some(site) = Site::here(&stubborn(folder.path(), "")) else {
-        return;
-    };
-    let mut playing = site.start();
-    until("the command runs", || pids(folder.path()).len() == 2);
-    playing.signal(signal);
-    let ran = playing.end();
-    assert_eq!(ran.code, code, "{ran:?}");
-    assert!(ran.out.contains("one"), "there is no recap: {ran:?}");
-    gone(&pids(folder.path()));
+    judged(|_| {
+        let folder = tempfile::tempdir().unwrap();
+        let Some(site) = Site::here(&stubborn(folder.path(), "")) else {
+            return;
+        };
+        let mut playing = site.start();
+        until("the command runs", || pids(folder.path()).len() == 2);
+        playing.signal(signal);
+        let ran = playing.end();
+        assert_eq!(ran.code, code, "{ran:?}");
+        assert!(ran.out.contains("one"), "there is no recap: {ran:?}");
+        gone(&pids(folder.path()));
+    });
 }
 
 #[test]
@@ -167,31 +170,35 @@ fn term_ends_the_remote_tree_and_writes_the_recap() {
 
 #[test]
 fn a_killed_runner_leaves_no_remote_tree() {
-    let folder = tempfile::tempdir().unwrap();
-    let Some(site) = Site::here(&stubborn(folder.path(), "")) else {
-        return;
-    };
-    let mut playing = site.start();
-    until("the command runs", || pids(folder.path()).len() == 2);
-    playing.signal("KILL");
-    assert_eq!(playing.end().code, -1);
-    gone(&pids(folder.path()));
+    judged(|_| {
+        let folder = tempfile::tempdir().unwrap();
+        let Some(site) = Site::here(&stubborn(folder.path(), "")) else {
+            return;
+        };
+        let mut playing = site.start();
+        until("the command runs", || pids(folder.path()).len() == 2);
+        playing.signal("KILL");
+        assert_eq!(playing.end().code, -1);
+        gone(&pids(folder.path()));
+    });
 }
 
 #[test]
 fn a_deadline_ends_a_tree_that_ignores_signals() {
-    let folder = tempfile::tempdir().unwrap();
-    let Some(site) = Site::here(&stubborn(folder.path(), "timeout = \"1s\"")) else {
-        return;
-    };
-    let ran = site.play(&[]);
-    assert_eq!(ran.code, 2, "{ran:?}");
-    assert!(
-        ran.out
-            .contains("it took longer than its timeout and was ended"),
-        "{ran:?}"
-    );
-    let pids = pids(folder.path());
-    assert_eq!(pids.len(), 2);
-    gone(&pids);
+    judged(|_| {
+        let folder = tempfile::tempdir().unwrap();
+        let Some(site) = Site::here(&stubborn(folder.path(), "timeout = \"1s\"")) else {
+            return;
+        };
+        let ran = site.play(&[]);
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(
+            ran.out
+                .contains("it took longer than its timeout and was ended"),
+            "{ran:?}"
+        );
+        let pids = pids(folder.path());
+        assert_eq!(pids.len(), 2);
+        gone(&pids);
+    });
 }

@@ -2,6 +2,8 @@
 
 use super::scripted::{Script, serve};
 use super::{Ended, finish, loopback, refused, start, within};
+use crate::support::promise;
+use crate::support::sshd::Sshd;
 use runner::transport::ssh::{SshOptions, SshTransport};
 use runner::transport::{ConnectErrorKind, Ending, Exit};
 use std::sync::Arc;
@@ -9,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 
 /// A port on which nobody listens.
 pub fn closed_port() -> u16 {
@@ -61,17 +64,24 @@ async fn an_unknown_name_is_named() {
     );
 }
 
-#[tokio::test]
-async fn a_silent_server_is_given_up_at_the_deadline() {
-    for bytes in [&b""[..], b"SSH-2.0-Silence\r\n"] {
-        let (port, _) = says(bytes, false).await;
-        let mut target = loopback(port);
-        target.connect_timeout = Duration::from_secs(1);
-        let begun = Instant::now();
-        let error = refused(target).await;
-        assert_eq!(error.message, "key exchange: no answer within 1 s");
-        assert!(begun.elapsed() < Duration::from_secs(2));
-    }
+/// Makes several attempts where only the clock was against the first.
+fn judged(attempt: impl AsyncFn()) {
+    promise::judged(|_| Runtime::new().unwrap().block_on(attempt()));
+}
+
+#[test]
+fn a_silent_server_is_given_up_at_the_deadline() {
+    judged(async || {
+        for bytes in [&b""[..], b"SSH-2.0-Silence\r\n"] {
+            let (port, _) = says(bytes, false).await;
+            let mut target = loopback(port);
+            target.connect_timeout = Duration::from_secs(1);
+            let begun = Instant::now();
+            let error = refused(target).await;
+            assert_eq!(error.message, "key exchange: no answer within 1 s");
+            promise::within("the verdict", begun.elapsed(), Duration::from_secs(2));
+        }
+    });
 }
 
 #[tokio::test]
@@ -145,15 +155,19 @@ async fn a_channel_without_a_status_is_unknown() {
     );
 }
 
-#[tokio::test]
-async fn a_status_before_the_output_on_a_channel_that_is_never_closed() {
+#[test]
+fn a_status_before_the_output_on_a_channel_that_is_never_closed() {
+    judged(never_closed);
+}
+
+async fn never_closed() {
     let connection = connected().await;
     let mut process = start(&connection, "status first, never closed").await;
     let begun = Instant::now();
     let ended = finish(&mut *process.output).await;
     assert_eq!(ended.stdout, b"late");
     assert_eq!(ended.exit, Some(Exit::Code(5)));
-    assert!(begun.elapsed() < Duration::from_secs(4));
+    promise::within("the end", begun.elapsed(), Duration::from_secs(4));
 }
 
 #[tokio::test]
@@ -192,9 +206,12 @@ async fn proxy(port: u16) -> (u16, tokio::sync::watch::Sender<bool>) {
     (own, stall)
 }
 
-#[tokio::test]
-async fn a_dead_link_is_noticed_and_what_runs_is_unknown() {
-    use crate::support::sshd::Sshd;
+#[test]
+fn a_dead_link_is_noticed_and_what_runs_is_unknown() {
+    judged(stalled);
+}
+
+async fn stalled() {
     let Some(sshd) = Sshd::start(&[]) else { return };
     let (port, stall) = proxy(sshd.port).await;
     let mut target = super::target(&sshd);
@@ -211,10 +228,10 @@ async fn a_dead_link_is_noticed_and_what_runs_is_unknown() {
         process.output.ending(),
         Ending::Lost("the host no longer answers".into())
     );
-    assert!(begun.elapsed() < Duration::from_secs(10));
+    promise::within("the verdict", begun.elapsed(), Duration::from_secs(10));
     let again = connection.start("true").await.map(drop).unwrap_err();
     assert_eq!(again.0, "the host no longer answers");
     let begun = Instant::now();
     within(connection.close()).await;
-    assert!(begun.elapsed() < Duration::from_secs(2));
+    promise::within("the end", begun.elapsed(), Duration::from_secs(2));
 }

@@ -1,8 +1,7 @@
 //! What every docker module has to keep: nothing is taken away or taken down unless the task says so in its own words.
 
-use super::super::testing::{build_in, run_in};
+use super::super::testing::{Tools, build_in, run_in};
 use crate::modules::{Action, Failure, Found};
-use std::os::unix::fs::PermissionsExt;
 
 /// What takes something away, stops something or moves it, among the words of a `docker` command.
 const DESTRUCTIVE: [&str; 17] = [
@@ -25,9 +24,6 @@ const DESTRUCTIVE: [&str; 17] = [
     "--availability",
 ];
 
-/// Notes what it is asked, and agrees to everything.
-const DOCKER: &str = "#!/bin/sh\nprintf '%s\\n' \"$*\" >>\"${0%/*}/asked\"\n";
-
 const INACTIVE: &str = r#"{"NodeID":"","NodeAddr":"","LocalNodeState":"inactive","ControlAvailable":false,"Error":"","RemoteManagers":null}"#;
 
 const WORKER: &str = r#"{"NodeID":"w9","NodeAddr":"10.0.0.9","LocalNodeState":"active","ControlAvailable":false,"Error":"","RemoteManagers":[{"NodeID":"m9","Addr":"10.0.0.9:2377"}]}"#;
@@ -47,29 +43,26 @@ const JOINED: &str = "docker_swarm = { state = 'joined', swarm = { cluster_id = 
 
 /// What came of a task on a host that is in this state: the destructive words that docker was asked with, or why nothing was done.
 fn asked(task: &str, state: &str) -> Result<Vec<String>, Failure> {
-    let folder = tempfile::tempdir().unwrap();
+    // It agrees to everything.
+    let tools = Tools::docker("");
     // Nobody waits for an engine that never gets anywhere.
-    for (name, text) in [("docker", DOCKER), ("sleep", "#!/bin/sh\n")] {
-        let tool = folder.path().join(name);
-        std::fs::write(&tool, text).unwrap();
-        std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).unwrap();
-    }
-    std::fs::write(folder.path().join("app.yaml"), COMPOSE).unwrap();
-    let dest = folder.path().join("dest.yaml");
+    tools.add("sleep", "");
+    let folder = tools.folder();
+    std::fs::write(folder.join("app.yaml"), COMPOSE).unwrap();
+    let dest = folder.join("dest.yaml");
     let task = task.replace("DEST", dest.to_str().unwrap());
-    let module = build_in(folder.path(), &task).unwrap_or_else(|problem| panic!("{problem}"));
+    let module = build_in(folder, &task).unwrap_or_else(|problem| panic!("{problem}"));
     let changes = module.changes(&Found {
         stdout: format!("{state}\n").into_bytes(),
         ..Found::default()
     })?;
     assert!(!changes.actions.is_empty(), "{task} has nothing to do");
-    let path = format!("{}:/usr/bin:/bin", folder.path().display());
     for action in &changes.actions {
         if let Action::Run(script) = action {
-            run_in(&["sh"], script, &[("PATH", &path)]);
+            run_in(&["sh"], script, &[("PATH", &tools.path())]);
         }
     }
-    let asked = std::fs::read_to_string(folder.path().join("asked")).unwrap();
+    let asked = tools.asked();
     let words = asked.lines().flat_map(str::split_whitespace);
     let mut found: Vec<String> = words
         .filter(|word| DESTRUCTIVE.contains(word))

@@ -315,9 +315,8 @@ impl Module for Exec {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::testing::{action, build, run_with};
+    use super::super::super::testing::{Tools, action, build, run_with};
     use crate::modules::{Action, Found};
-    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn values_of_variables_are_no_arguments() {
@@ -335,27 +334,17 @@ mod tests {
         );
     }
 
-    /// Notes its arguments, and runs the command of `exec` here.
-    const DOCKER: &str = r#"#!/bin/sh
-printf '%s\n' "$*" >>"${0%/*}/said"
-case $1 in
+    /// Runs the command of `exec` here.
+    const DOCKER: &str = r#"case $1 in
   ps) echo container ;;
   inspect) echo true ;;
   exec) while [ "$1" != container ]; do shift; done; shift; exec "$@" ;;
-esac
-"#;
+esac"#;
 
     #[test]
     fn a_text_with_a_secret_is_no_argument() {
-        let folder = tempfile::tempdir().unwrap();
-        let docker = folder.path().join("docker");
-        std::fs::write(&docker, DOCKER).unwrap();
-        std::fs::set_permissions(&docker, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let path = format!(
-            "{}:{}",
-            folder.path().display(),
-            std::env::var("PATH").unwrap()
-        );
+        let tools = Tools::docker(DOCKER);
+        let path = tools.path();
         let env = [("PATH", path.as_str())];
         for (stdin, wanted) in [
             ("", "s3cr3t 0 <>"),
@@ -382,9 +371,9 @@ esac
                 "the command ended with exit code 0, and `unless` does not hold after it\n"
             );
         }
-        let said = std::fs::read_to_string(folder.path().join("said")).unwrap();
-        assert!(said.contains("exec -i"), "{said}");
-        assert!(!said.contains("s3cr3t"), "{said}");
+        let asked = tools.asked();
+        assert!(asked.contains("exec -i"), "{asked}");
+        assert!(!asked.contains("s3cr3t"), "{asked}");
     }
 
     #[test]

@@ -189,7 +189,7 @@ impl Case {
         self
     }
 
-    /// A run that takes this long hangs; else it is two minutes.
+    /// A run that takes this long hangs; else it is five minutes.
     pub fn hangs_after(mut self, time: Duration) -> Self {
         self.hangs = time;
         self

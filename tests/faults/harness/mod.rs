@@ -28,7 +28,7 @@ const GRACE: Duration = Duration::from_secs(1);
 const MEMORY: u64 = 64 * 1024;
 
 /// A run that takes this long hangs.
-const HANGS: Duration = Duration::from_secs(120);
+const HANGS: Duration = Duration::from_secs(300);
 
 /// The connect deadline of bad hosts, in seconds, where nothing waits for it.
 const DEADLINE: u64 = 10;

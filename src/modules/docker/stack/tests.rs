@@ -1,9 +1,8 @@
-use super::super::super::testing::{build, build_in, run, run_with};
+use super::super::super::testing::{Tools, build, build_in, run, run_with};
 use super::STACK;
 use crate::modules::{Action, Done, Failure, Found, Module, Script};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
 
 const FILE: &str = "version: \"3.7\"\nservices:\n  a: { image: app:1, deploy: { replicas: 2 } }\n  b: { image: app }\n";
@@ -127,22 +126,6 @@ fn a_failure_names_services_tasks_and_logs() {
     assert!(module.result(&found(""), &done("converged")).is_ok());
 }
 
-/// A folder with a `docker` that says what it is told to, and notes what it is asked.
-fn docker(body: &str) -> (TempDir, String) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("docker");
-    let notes = folder.path().join("asked");
-    let text = format!("#!/bin/sh\necho \"$*\" >>'{}'\n{body}\n", notes.display());
-    std::fs::write(&path, text).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let search = format!(
-        "{}:{}",
-        folder.path().display(),
-        std::env::var("PATH").unwrap()
-    );
-    (folder, search)
-}
-
 #[test]
 fn the_whole_way_through_every_shell() {
     let state = tempfile::tempdir().unwrap();
@@ -153,7 +136,7 @@ fn the_whole_way_through_every_shell() {
     let [Action::Run(script)] = &changes.actions[..] else {
         panic!()
     };
-    let (fake, path) = docker(&format!(
+    let tools = Tools::docker(&format!(
         "case $1 in\n\
          service) case $2 in\n\
          ls) printf 'service|t_a|2/2|1\\nservice|t_b|1/1|2\\n' ;;\n\
@@ -166,7 +149,7 @@ fn the_whole_way_through_every_shell() {
          esac",
         sum()
     ));
-    let done = run_with(script, &[("PATH", &path)]);
+    let done = run_with(script, &[("PATH", &tools.path())]);
     assert_eq!(done.code, 0, "{}", String::from_utf8_lossy(&done.stderr));
     let label = format!(
         "{{deploy: {{labels: {{runner.compose-sha256: \"{}\"}}}}}}",
@@ -180,7 +163,7 @@ fn the_whole_way_through_every_shell() {
     );
     assert_eq!(std::fs::read_to_string(&dest).unwrap(), FILE);
     assert_eq!(std::fs::read_dir(state.path()).unwrap().count(), 1);
-    let asked = std::fs::read_to_string(fake.path().join("asked")).unwrap();
+    let asked = tools.asked();
     assert!(asked.contains(&format!("stack deploy -c {} -c ", dest.display())));
     assert!(asked.contains(" --resolve-image never t\n"));
 }
@@ -200,8 +183,8 @@ fn a_file_with_a_secret_is_its_owners() {
     let [Action::Run(script)] = &changes.actions[..] else {
         panic!()
     };
-    let (_fake, path) = docker("[ $1 = stack ] && stat -c %a \"$4\"");
-    let done = run_with(script, &[("PATH", &path)]);
+    let tools = Tools::docker("[ $1 = stack ] && stat -c %a \"$4\"");
+    let done = run_with(script, &[("PATH", &tools.path())]);
     assert_eq!((done.code, done.stdout().as_str()), (0, "600\n"));
     assert_eq!(std::fs::read_to_string(&dest).unwrap(), text);
 }
@@ -304,8 +287,8 @@ fn mistakes_are_found_before_any_connection() {
 #[test]
 fn without_docker_the_way_out_is_named() {
     let (_folder, module) = stack("");
-    let (_fake, path) = docker("exit 127");
-    let done = run_with(&module.probe().unwrap(), &[("PATH", &path)]);
+    let tools = Tools::docker("exit 127");
+    let done = run_with(&module.probe().unwrap(), &[("PATH", &tools.path())]);
     let found = Found {
         code: done.code,
         stdout: done.stdout,
