@@ -1,10 +1,12 @@
 //! What commands say: too much of it, bytes that steer terminals, lines that look like ours, and nobody who reads.
 
+use crate::commands::bad;
 use crate::harness::Case;
 use crate::support::promise::within;
 use crate::watch::in_time;
 use crate::world::{Bad, World};
 use base64::Engine;
+use serde_json::Value;
 use std::fs;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -24,6 +26,19 @@ const LONG: Duration = Duration::from_secs(600);
 /// A text for the bad host, and `fine` from the others.
 fn bad_says(text: &str) -> String {
     format!("case $HOME in */bad) {text} ;; *) echo fine ;; esac")
+}
+
+/// The lines of a JSON output.
+fn events(text: &str) -> Vec<Value> {
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// What came of the task on the bad host.
+fn finished(events: &[Value]) -> &Value {
+    let is_it = |event: &&Value| event["event"] == "task_finished" && event["host"] == "bad";
+    events.iter().find(is_it).unwrap()
 }
 
 /// What [`NUMBERS`] prints: 22 MiB.
@@ -69,12 +84,8 @@ fn json_has_every_byte_of_a_large_output() {
             .run();
         let Some(ran) = ran else { return };
         println!("PEAK {} MiB at 44 MiB as JSON", ran.peak / 1024);
-        let lines = fs::read_to_string(ran.world.path("out.json")).unwrap();
-        let events = lines.lines().map(serde_json::from_str::<serde_json::Value>);
-        let bad = events
-            .map(Result::unwrap)
-            .find(|event| event["event"] == "task_finished" && event["host"] == "bad")
-            .unwrap();
+        let lines = events(&fs::read_to_string(ran.world.path("out.json")).unwrap());
+        let bad = finished(&lines);
         for key in [key.to_string(), key.replace("out", "err")] {
             let said = bad[&key].as_str().unwrap();
             let said = match key.ends_with("base64") {
@@ -159,9 +170,10 @@ fn without_room_for_a_large_output_it_is_cut_openly() {
 
 #[test]
 fn what_is_registered_is_cut_openly() {
-    let fault = "name = \"fault\"\nwhen = \"'bad' in group_names\"";
     let lines = "changed_when = \"all.stdout_lines[1] == '2'\"";
-    let task = format!("{fault}\nshell = \"{NUMBERS}\"\nregister = \"all\"\n{lines}");
+    let task = bad(&format!(
+        "shell = \"{NUMBERS}\"\nregister = \"all\"\n{lines}"
+    ));
     let more = numbers().len() as u64 - KEPT;
     Case::new([Bad::Host])
         .good(3)
@@ -194,8 +206,7 @@ fn a_line_of_100_mib_is_one_line() {
         let bad = 104_857_600 + "bad     \n".len() as u64;
         assert_eq!(ran.out.count, fine + bad);
     }
-    let task =
-        format!("name = \"fault\"\nwhen = \"'bad' in group_names\"\nshell = '''{line}; exit 3'''");
+    let task = bad(&format!("shell = '''{line}; exit 3'''"));
     Case::new([Bad::Host])
         .good(3)
         .patient()
@@ -255,23 +266,15 @@ fn json_has_the_exact_bytes() {
         .exits(2)
         .run();
     let Some(ran) = ran else { return };
-    let lines: Vec<serde_json::Value> = ran
-        .out
-        .text()
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
-    let bad = lines
-        .iter()
-        .find(|line| line["event"] == "task_finished" && line["host"] == "bad")
-        .unwrap();
+    let lines = events(&ran.out.text());
+    let bad = finished(&lines);
     for stream in ["stdout_base64", "stderr_base64"] {
         let text = bad[stream].as_str().unwrap();
         let bytes = base64::engine::general_purpose::STANDARD.decode(text);
         assert_eq!(bytes.unwrap(), FORGED, "{stream}");
     }
     assert_eq!((&bad["code"], &bad["dropped"]), (&3.into(), &0.into()));
-    let ends = |line: &&serde_json::Value| line["event"] == "run_finished";
+    let ends = |line: &&Value| line["event"] == "run_finished";
     assert_eq!(lines.iter().filter(ends).count(), 1);
     assert_eq!(lines.last().unwrap()["exit_code"], 2);
 }
