@@ -60,8 +60,8 @@ pub(super) fn secret(question: &str) -> std::io::Result<String> {
         rpassword::prompt_password(question)
     };
     match answer {
-        // A question takes Ctrl-C for a character, and it is none.
-        Err(error) if error.kind() == std::io::ErrorKind::Interrupted => signals::interrupt(),
+        // A question takes Ctrl-C for a character, raises the signal, and goes on as if there were nobody to ask.
+        Err(error) if error.kind() == std::io::ErrorKind::Interrupted => signals::interrupted(),
         answer => answer,
     }
 }

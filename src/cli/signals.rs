@@ -10,7 +10,7 @@ use crate::event::Event;
 use crate::exit;
 use crate::ui::Events;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Signal as Interrupt, getpgrp, getpid, kill_process};
+use rustix::process::getpgrp;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
@@ -81,9 +81,8 @@ pub(super) fn guard() {
     }
 }
 
-/// Does what Ctrl-C does. Whoever has asked gets no answer.
-pub(super) fn interrupt() -> ! {
-    kill_process(getpid(), Interrupt::INT).ok();
+/// Waits for what a signal does that was raised already: to raise it again would be a second Ctrl-C. Whoever has asked gets no answer.
+pub(super) fn interrupted() -> ! {
     loop {
         std::thread::park();
     }

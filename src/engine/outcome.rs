@@ -264,8 +264,11 @@ pub(super) fn locked() -> Full {
     not_begun(Early::Locked)
 }
 
-/// A task whose file has arrived, but was not put in its place.
+/// A task whose file has arrived. If what puts it in its place was not begun, nothing has removed it either.
 pub(super) fn left_behind(mut full: Box<Full>, temporary: &str) -> Box<Full> {
+    if !matches!(full.status, Status::Cancelled | Status::Unreachable) {
+        return full;
+    }
     full.help.push(format!(
         "what has arrived may be left on the host as {temporary}: this task removes it when it runs again"
     ));

@@ -32,6 +32,9 @@ fn at_a_question(question: &str, options: &[&str], prepare: impl Fn(&World) + Co
             .run();
         let Some(ran) = ran else { return };
         assert!(ran.took < PATIENCE, "{:?}", ran.took);
+        let text = ran.out.text() + &ran.err.text();
+        // One Ctrl-C is one, and the run ends in order.
+        assert!(!text.contains("ended at once"), "{text}");
         for host in ran.world.hosts() {
             assert!(!host.home.join("ran").exists(), "{}", host.name);
         }
@@ -105,12 +108,12 @@ fn a_terminal_that_is_closed_ends_the_trees_and_the_journal_is_whole() {
 /// So many bytes travel, slowly.
 const LARGE: usize = 50 << 20;
 
-/// The runner is interrupted while a large file is on its way to two hosts.
-fn in_an_upload(exit: i32, how: impl Fn(&Child) + 'static) {
-    let slow = || {
-        let slices = Fault::Slice(64 * 1024, Duration::from_millis(10));
-        Bad::link(vec![to_server(At::Byte(1 << 20), slices)])
-    };
+/// What a link does that needs some seconds for the file.
+const SLOW: Fault = Fault::Slice(64 * 1024, Duration::from_millis(10));
+
+/// The runner is interrupted while a large file is on its way to two hosts. What it says.
+fn in_an_upload(exit: i32, link: Fault, how: impl Fn(&World, &Child) + 'static) -> Option<String> {
+    let slow = || Bad::link(vec![to_server(At::Byte(4 << 20), link.clone())]);
     let copy =
         "name = \"large\"\ncopy = { src = \"large\", dest = \"{{ home }}/file\", mode = \"0644\" }";
     let ran = Case::new([slow(), slow()])
@@ -143,11 +146,11 @@ fn in_an_upload(exit: i32, how: impl Fn(&Child) + 'static) {
                 in_time(PATIENCE, begun),
                 "in vain: the files are on their way"
             );
-            how(child);
+            how(world, child);
         })
         .exits(exit)
         .run();
-    let Some(ran) = ran else { return };
+    let ran = ran?;
     for host in ran.world.hosts() {
         let file = fs::read(host.home.join("file")).unwrap();
         assert_eq!(file.len(), 3, "{}", host.name);
@@ -157,30 +160,33 @@ fn in_an_upload(exit: i32, how: impl Fn(&Child) + 'static) {
     let last = last_record(&ran.world);
     assert!(last.contains(&format!("\"exit_code\":{exit}")), "{last}");
     assert!(last.contains("\"unfinished\":2"), "{last}");
+    Some(text)
 }
 
 #[test]
 fn ctrl_c_in_the_midst_of_a_large_upload() {
-    in_an_upload(130, |child| signal("INT", child.id()));
+    let text = in_an_upload(130, SLOW, |_, child| signal("INT", child.id()));
+    let Some(text) = text else { return };
+    assert!(!text.contains("ended at once"), "{text}");
 }
 
 #[test]
 fn a_request_to_end_in_the_midst_of_a_large_upload() {
-    in_an_upload(143, |child| signal("TERM", child.id()));
+    let text = in_an_upload(143, SLOW, |_, child| signal("TERM", child.id()));
+    let Some(text) = text else { return };
+    assert!(!text.contains("ended at once"), "{text}");
 }
 
 #[test]
 fn a_second_ctrl_c_in_the_midst_of_a_large_upload() {
-    in_an_upload(130, |child| {
+    // A link that carries nothing more would take its time.
+    let text = in_an_upload(130, Fault::Stall, |world, child| {
         signal("INT", child.id());
-        // The first is only counted when it has arrived.
-        let status = format!("/proc/{}/status", child.id());
-        let taken = || {
-            let text = fs::read_to_string(&status).unwrap_or_default();
-            let pending = text.lines().find_map(|line| line.strip_prefix("ShdPnd:"));
-            pending.is_none_or(|set| set.trim() == "0000000000000000")
-        };
+        // Two that come at once are one.
+        let taken = || last_record(world).contains("\"signal\":\"INT\"");
         assert!(in_time(PATIENCE, taken), "in vain: the signal is taken");
         signal("INT", child.id());
     });
+    let Some(text) = text else { return };
+    assert!(text.contains("ended at once"), "{text}");
 }
