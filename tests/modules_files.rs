@@ -91,7 +91,7 @@ fn file_does_not_follow_a_link_planted_as_its_temporary() {
             panic!("no script");
         };
         let temporary = script.text.lines().nth(2).unwrap();
-        let temporary = Path::new(temporary.strip_prefix("t=").unwrap());
+        let temporary = Path::new(temporary.strip_prefix("k=").unwrap());
         assert!(temporary.starts_with(place.at("")), "{temporary:?}");
         fs::write(place.at("victim"), "safe").unwrap();
         symlink(place.at("victim"), temporary).unwrap();
@@ -216,7 +216,7 @@ fn a_file_system_that_takes_nothing_is_named_and_the_old_file_stays() {
 #[test]
 fn the_temporary_file_is_private() {
     let tools = tempfile::tempdir().unwrap();
-    for name in "sh stat cat mv rm sha256sum sync".split(' ') {
+    for name in "sh stat cat mv mkdir rm rmdir sha256sum sync".split(' ') {
         symlink("/bin/busybox", tools.path().join(name)).unwrap();
     }
     let chmod = "#!/bin/sh\n[ $(stat -c %a \"$3\") = 600 ] && exec /bin/busybox chmod \"$@\"\n";
@@ -299,7 +299,7 @@ fn examples_build() {
 #[test]
 fn a_script_that_is_stopped_leaves_nothing_behind() {
     let tools = tempfile::tempdir().unwrap();
-    for name in "sh stat cat chmod chown chgrp rm sha256sum sync kill".split(' ') {
+    for name in "sh stat cat chmod chown chgrp mkdir rm rmdir sha256sum sync kill".split(' ') {
         symlink("/bin/busybox", tools.path().join(name)).unwrap();
     }
     fs::write(
@@ -354,7 +354,9 @@ fn template_goes_under_its_own_name_into_a_directory() {
 #[test]
 fn stat_and_file_work_without_the_tool_stat() {
     let tools = tempfile::tempdir().unwrap();
-    for name in "ls date cat chmod chown chgrp mv rm sha256sum sync dd wc readlink".split(' ') {
+    for name in
+        "ls date cat chmod chown chgrp mv mkdir rm rmdir sha256sum sync dd wc readlink".split(' ')
+    {
         symlink("/bin/busybox", tools.path().join(name)).unwrap();
     }
     for shell in shells() {

@@ -199,15 +199,15 @@ impl Changes {
 pub enum Action {
     /// Run a script on the host. An exit code other than 0 fails the task.
     Run(Script),
-    /// Send a file of this machine to a new file on the host, with mode 0600, then go on with the next action.
+    /// Send a file of this machine to a new file on the host, with mode 0600 and in a new folder, then go on with the next action.
     /// For contents too large for a script; see [`crate::shell::INLINE_LIMIT`].
     Upload {
         /// The file to send.
         from: PathBuf,
-        /// Where to put it. The module's next script moves it into place.
+        /// Where to put it: in a folder of its own, with mode 0700. The module's next script moves it into place and removes the folder.
         to: String,
         /// Go on with what is there from before, and leave there what has arrived when the link breaks. The name must
-        /// tell the content then, and the next script must check it. Otherwise the file must not exist, and nothing stays
+        /// tell the content then, and the next script must check it. Otherwise the folder must not exist, and nothing stays
         /// behind.
         resume: bool,
     },

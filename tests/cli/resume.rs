@@ -171,15 +171,21 @@ impl Scene {
         (ran, passed)
     }
 
-    /// What lies on the host, with sizes.
+    /// What lies on the host, with sizes. Folders are no files, but an empty one would be something.
     fn left(&self) -> Vec<(PathBuf, u64)> {
-        let entries = std::fs::read_dir(self.bench.path("host")).unwrap();
-        let mut files: Vec<_> = entries
-            .map(|entry| {
-                let entry = entry.unwrap();
-                (entry.path(), entry.metadata().unwrap().len())
-            })
-            .collect();
+        let list = |folder: PathBuf| {
+            let entries = std::fs::read_dir(folder).unwrap();
+            entries
+                .map(|entry| entry.unwrap().path())
+                .collect::<Vec<_>>()
+        };
+        let all = list(self.bench.path("host")).into_iter();
+        let inside = all.flat_map(|path| match path.is_dir() {
+            true if !list(path.clone()).is_empty() => list(path),
+            _ => vec![path],
+        });
+        let sized = inside.map(|path| (path.clone(), path.metadata().unwrap().len()));
+        let mut files: Vec<_> = sized.collect();
         files.sort();
         files
     }
@@ -191,7 +197,7 @@ impl Scene {
             .unwrap();
         let sum = String::from_utf8(output.stdout).unwrap();
         self.bench
-            .path(&format!("host/.runner-{}.part", &sum[..16]))
+            .path(&format!("host/.runner-{}/part", &sum[..16]))
     }
 
     #[track_caller]
@@ -243,7 +249,7 @@ fn the_next_run_goes_on_with_what_is_named() {
 #[test]
 fn a_part_with_other_bytes_is_found_out_and_removed() {
     let Some(scene) = Scene::new() else { return };
-    std::fs::create_dir(scene.bench.path("host")).unwrap();
+    std::fs::create_dir_all(scene.part().parent().unwrap()).unwrap();
     std::fs::write(scene.part(), vec![0; MIB as usize]).unwrap();
     let (ran, _) = scene.play(&[]);
     assert_eq!(ran.code, 2, "{ran:?}");

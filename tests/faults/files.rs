@@ -95,13 +95,13 @@ impl Readers {
     }
 }
 
-/// Whether a temporary file of the runner can be read by more than its owner before it has the mode of the old file.
+/// Whether a temporary file of the runner can be read by more than its owner before it has the mode of the old file, or its folder be entered.
 fn too_open(home: &Path) -> bool {
     let entries = fs::read_dir(home).into_iter().flatten().flatten();
     entries
         .filter(|entry| entry.file_name().to_string_lossy().contains(".runner-"))
         .filter_map(|entry| entry.metadata().ok())
-        .any(|metadata| metadata.mode() & 0o777 & !OLD.0 != 0)
+        .any(|metadata| metadata.mode() & 0o777 & !0o700 != 0 || !metadata.is_dir())
 }
 
 /// The old file is there as it was.

@@ -63,7 +63,13 @@ fn sources(world: &crate::world::World) {
     }
 }
 
-/// The temporary name of a file, found without the program's own eyes.
+/// The temporary file in its folder.
+fn inside(folder: &Path) -> PathBuf {
+    let name = folder.to_str().unwrap();
+    folder.join(&name[name.len() - 16..])
+}
+
+/// The temporary folder of a file, found without the program's own eyes.
 fn temporary(path: &Path, content: &[u8]) -> PathBuf {
     let hex = |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
     let mut tag = Sha256::new();
@@ -82,7 +88,7 @@ fn what_is_planted_at_the_temporary_name_is_not_used() {
     }
     for (module, content) in ways() {
         let planted = content.clone();
-        let ran = case(6, module)
+        let ran = case(7, module)
             .prepare(move |world| {
                 sources(world);
                 for (number, host) in world.bad.iter().enumerate() {
@@ -103,6 +109,11 @@ fn what_is_planted_at_the_temporary_name_is_not_used() {
                         // The device that takes everything.
                         3 => symlink("/dev/null", &at).unwrap(),
                         4 => fs::write(&at, "torn").unwrap(),
+                        // What a run has left that was killed with its host.
+                        5 => {
+                            fs::create_dir(&at).unwrap();
+                            fs::write(inside(&at), "torn").unwrap();
+                        }
                         _ => {
                             fs::create_dir(&at).unwrap();
                             fs::write(at.join("inside"), "").unwrap();
@@ -111,7 +122,7 @@ fn what_is_planted_at_the_temporary_name_is_not_used() {
                 }
             })
             .exits(2)
-            .says("failed: bad6: fault")
+            .says("failed: bad7: fault")
             .meanwhile({
                 let content = content.clone();
                 move |world, child| {
@@ -119,7 +130,7 @@ fn what_is_planted_at_the_temporary_name_is_not_used() {
                     let pid = child.id().to_string();
                     let over = || !alive(&pid);
                     assert!(in_time(PATIENCE, over), "it hangs");
-                    let at = temporary(&world.bad[5].home.join("target"), &content);
+                    let at = temporary(&world.bad[6].home.join("target"), &content);
                     assert!(at.join("inside").exists());
                     fs::remove_file(world.bad[2].home.join("fifo")).unwrap();
                     fs::remove_dir_all(at).unwrap();
@@ -127,7 +138,7 @@ fn what_is_planted_at_the_temporary_name_is_not_used() {
             })
             .run();
         let Some(ran) = ran else { return };
-        for host in &ran.world.bad[..5] {
+        for host in &ran.world.bad[..6] {
             let target = host.home.join("target");
             assert!(fs::read(&target).unwrap() == content, "{}", host.name);
             assert_eq!(mode(&target), OLD.0, "{}", host.name);
@@ -136,9 +147,39 @@ fn what_is_planted_at_the_temporary_name_is_not_used() {
                 "mine"
             );
         }
-        is_old(&ran.world.bad[5].home);
-        let told = told(&ran.out.text(), "bad6");
-        assert!(told.contains("Is a directory"), "{module}: {told}");
+        is_old(&ran.world.bad[6].home);
+        let told = told(&ran.out.text(), "bad7");
+        assert!(told.contains("Directory not empty"), "{module}: {told}");
+    }
+}
+
+/// Somebody is quicker, and puts a pipe to where the program has just made room: it is not opened.
+#[test]
+fn what_is_planted_behind_the_look_is_not_used() {
+    const QUICK: &str = "#!/bin/sh\n/bin/rm \"$@\"\n\
+         if [ ! -e ~/planted ]; then : >~/planted; for last; do :; done; mkfifo -m 666 \"$last\"; fi\n";
+    for (module, content) in &ways()[..2] {
+        let planted = content.clone();
+        let env = "env = { PATH = \"{{ home }}/bin:/usr/bin:/bin\" }\ntimeout = \"20s\"";
+        let ran = case(1, &format!("{module}\n{env}"))
+            .prepare(move |world| {
+                sources(world);
+                let home = &world.bad[0].home;
+                fs::create_dir(home.join("bin")).unwrap();
+                fs::write(home.join("bin/rm"), QUICK).unwrap();
+                set_mode(&home.join("bin/rm"), 0o755);
+                fs::write(home.join("target"), "old").unwrap();
+                fs::write(temporary(&home.join("target"), &planted), "torn").unwrap();
+            })
+            .exits(2)
+            .says("failed: bad: fault")
+            .run();
+        let Some(ran) = ran else { return };
+        let home = &ran.world.bad[0].home;
+        assert!(home.join("planted").exists());
+        assert_eq!(fs::read(home.join("target")).unwrap(), b"old");
+        let told = told(&ran.out.text(), "bad");
+        assert!(told.contains("File exists"), "{module}: {told}");
     }
 }
 
@@ -219,7 +260,7 @@ fn a_source_that_changes_replaces_nothing() {
             }
         })
         .meanwhile(|world, _| {
-            let at = temporary(&world.bad[0].home.join("target"), &new(LONG));
+            let at = inside(&temporary(&world.bad[0].home.join("target"), &new(LONG)));
             let begun = || fs::metadata(&at).is_ok_and(|metadata| metadata.len() > 0);
             assert!(in_time(PATIENCE, begun), "in vain: the upload begins");
             // As long as before, and only its end is another.

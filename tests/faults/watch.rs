@@ -139,12 +139,19 @@ pub fn in_time(time: Duration, mut holds: impl FnMut() -> bool) -> bool {
     true
 }
 
-/// Every file below a folder.
+/// Every file below a folder, and every folder of the runner's own that is empty.
 pub fn files(folder: &Path) -> Vec<std::path::PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries
         .flat_map(|entry| match entry.file_type() {
-            Ok(kind) if kind.is_dir() => files(&entry.path()),
+            Ok(kind) if kind.is_dir() => match files(&entry.path()) {
+                none if none.is_empty()
+                    && entry.file_name().to_string_lossy().contains(".runner") =>
+                {
+                    vec![entry.path()]
+                }
+                files => files,
+            },
             _ => vec![entry.path()],
         })
         .collect()

@@ -124,7 +124,10 @@ impl Shell {
                 }
             }
             Action::Upload { from, to, .. } => {
-                use std::os::unix::fs::OpenOptionsExt;
+                use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+                let mut folder = std::fs::DirBuilder::new();
+                let folder = folder.mode(0o700).create(Path::new(to).parent().unwrap());
+                folder.unwrap();
                 let mut file = std::fs::OpenOptions::new()
                     .write(true)
                     .create_new(true)

@@ -45,8 +45,23 @@ impl Scene {
         self.folder.path().join(name)
     }
 
+    /// The folder of the file on the host.
+    fn own(&self) -> PathBuf {
+        self.path("its own")
+    }
+
+    fn target(&self) -> PathBuf {
+        self.own().join("it's there")
+    }
+
+    /// Puts there what a link that broke has left.
+    fn left(&self, content: &[u8]) {
+        std::fs::create_dir(self.own()).unwrap();
+        std::fs::write(self.target(), content).unwrap();
+    }
+
     fn there(&self) -> Option<Vec<u8>> {
-        std::fs::read(self.path("it's there")).ok()
+        std::fs::read(self.target()).ok()
     }
 
     /// Sends it whole, or what the closure asks for.
@@ -55,7 +70,7 @@ impl Scene {
         let mut tell = |transfer| told.push(transfer);
         let (_stop, stop) = watch::channel(false);
         let terms = terms(stop);
-        let to = self.path("it's there").display().to_string();
+        let to = self.target().display().to_string();
         let result = upload(
             &way(link, &terms),
             &Upload {
@@ -86,7 +101,7 @@ impl Scene {
             lock,
             ..terms(stop)
         };
-        let path = self.path("it's there").display().to_string();
+        let path = self.target().display().to_string();
         let file = Upload {
             source: self.sources.open(&self.path("source")).await.unwrap(),
             to: &path,
@@ -136,7 +151,7 @@ async fn a_new_file_is_whole_and_for_its_owner() {
         let (result, _) = scene.send(&Link::carrying(u64::MAX)).await;
         assert_eq!(said(result), "ok");
         assert!(scene.there().unwrap() == scene.content, "{size}");
-        let mode = std::fs::metadata(scene.path("it's there")).unwrap();
+        let mode = std::fs::metadata(scene.target()).unwrap();
         assert_eq!(mode.permissions().mode() & 0o777, 0o600);
     }
 }
@@ -146,7 +161,7 @@ async fn a_cut_transfer_leaves_nothing_behind_unless_it_is_to_be_resumed() {
     let scene = Scene::new(PIECE * 3, false);
     let (result, _) = scene.send(&Link::carrying(PIECE * 2 + 1)).await;
     assert_eq!(said(result), format!("lost: {BROKEN}"));
-    assert_eq!(scene.there(), None);
+    assert!(!scene.own().exists());
     let scene = Scene::new(PIECE * 3, true);
     let (result, _) = scene.send(&Link::carrying(PIECE * 2 + 1)).await;
     assert_eq!(said(result), format!("lost: {BROKEN}"));
@@ -171,29 +186,42 @@ async fn what_is_there_is_not_sent_again() {
 #[tokio::test]
 async fn what_is_larger_than_it_can_be_begins_anew() {
     let scene = Scene::new(PIECE, true);
-    std::fs::write(scene.path("it's there"), vec![0; PIECE as usize + 1]).unwrap();
+    scene.left(&vec![0; PIECE as usize + 1]);
     let (result, _) = scene.send(&Link::carrying(u64::MAX)).await;
     assert_eq!(said(result), "ok");
     assert!(scene.there().unwrap() == scene.content);
 }
 
+/// Whatever somebody has put where the folder should be.
 #[tokio::test]
-async fn a_planted_link_is_not_followed() {
-    for resume in [true, false] {
+async fn what_is_planted_is_not_used() {
+    for (resume, planted) in [(true, 0), (false, 0), (true, 1), (false, 1), (false, 2)] {
         let scene = Scene::new(PIECE, resume);
-        std::fs::write(scene.path("victim"), "mine").unwrap();
-        symlink(scene.path("victim"), scene.path("it's there")).unwrap();
-        let (result, _) = scene.send(&Link::carrying(u64::MAX)).await;
-        let to = scene.path("it's there").display().to_string();
-        match resume {
-            true => assert_eq!(
-                said(result),
-                format!("failed: cannot write {to}: it is there and not a file of this user")
-            ),
-            false => assert_eq!(said(result), "ok"),
+        let victim = scene.path("victim");
+        std::fs::create_dir(&victim).unwrap();
+        std::fs::write(victim.join("it's there"), "mine").unwrap();
+        match planted {
+            0 => symlink(&victim, scene.own()).unwrap(),
+            1 => {
+                let mut mkfifo = std::process::Command::new("mkfifo");
+                assert!(mkfifo.arg(scene.own()).status().unwrap().success());
+            }
+            _ => std::fs::rename(&victim, scene.own()).unwrap(),
         }
-        let victim = std::fs::read_to_string(scene.path("victim")).unwrap();
-        assert_eq!(victim, "mine");
+        let (result, _) = scene.send(&Link::carrying(u64::MAX)).await;
+        let to = scene.target().display().to_string();
+        let why = match resume {
+            true => "it is there and not a folder of this user".to_string(),
+            false => format!(
+                "mkdir: cannot create directory \u{2018}{}\u{2019}: File exists",
+                scene.own().display()
+            ),
+        };
+        let (result, wanted) = (said(result), format!("failed: cannot write {to}: {why}"));
+        let quotes = |text: &str| text.replace(['\u{2018}', '\u{2019}'], "'");
+        assert_eq!(quotes(&result), quotes(&wanted));
+        let victim = [victim, scene.own()].map(|folder| std::fs::read(folder.join("it's there")));
+        assert!(victim.into_iter().flatten().all(|text| text == b"mine"));
     }
 }
 
@@ -204,11 +232,11 @@ async fn a_file_that_is_swapped_between_two_parts_is_noticed() {
         let link = Link::carrying(u64::MAX);
         let part = scene.part(&link, 0, PIECE, Wire::Plain).await;
         assert!(matches!(part, Ok(Part::Arrived { .. })));
-        std::fs::remove_file(scene.path("it's there")).unwrap();
+        std::fs::remove_file(scene.target()).unwrap();
         std::fs::write(scene.path("victim"), vec![1; PIECE as usize]).unwrap();
-        symlink(scene.path("victim"), scene.path("it's there")).unwrap();
+        symlink(scene.path("victim"), scene.target()).unwrap();
         let part = scene.part(&link, PIECE, PIECE * 2, Wire::Plain).await;
-        let to = scene.path("it's there").display().to_string();
+        let to = scene.target().display().to_string();
         assert_eq!(
             said(part),
             format!("failed: cannot write {to}: another file is there now")
@@ -234,7 +262,7 @@ async fn a_full_disk_says_so_and_is_not_kept_full() {
         let (result, _) = scene.send(&link).await;
         let said = said(result);
         assert!(said.ends_with(": No space left on device"), "{said}");
-        assert_eq!(scene.there(), None);
+        assert!(!scene.own().exists());
     }
 }
 
@@ -250,7 +278,7 @@ async fn changed(resume: bool) {
     let source = scene.sources.open(&scene.path("source")).await.unwrap();
     std::fs::write(scene.path("source"), vec![1; PIECE as usize * 2 + 1]).unwrap();
     let (_stop, stop) = watch::channel(false);
-    let to = scene.path("it's there").display().to_string();
+    let to = scene.target().display().to_string();
     let file = Upload {
         source,
         to: &to,
@@ -263,7 +291,7 @@ async fn changed(resume: bool) {
         said(result),
         format!("failed: {} changed while it was sent", source.display())
     );
-    assert_eq!(scene.there(), None);
+    assert!(!scene.own().exists());
 }
 
 #[tokio::test]
@@ -272,7 +300,7 @@ async fn a_stop_ends_it() {
         let scene = Scene::new(PIECE, resume);
         let (stop, stopped) = watch::channel(false);
         stop.send(true).unwrap();
-        let to = scene.path("it's there").display().to_string();
+        let to = scene.target().display().to_string();
         let file = Upload {
             source: scene.sources.open(&scene.path("source")).await.unwrap(),
             to: &to,
@@ -281,7 +309,7 @@ async fn a_stop_ends_it() {
         let link = Link::carrying(u64::MAX);
         let result = upload(&way(&link, &terms(stopped)), &file, &mut |_| {}).await;
         assert_eq!(said(result), "Stopped { left: None }");
-        assert_eq!(scene.there(), None);
+        assert!(!scene.own().exists());
     }
 }
 
@@ -330,8 +358,8 @@ async fn parts(scene: &Scene, link: &Link) {
 fn tools(scene: &Scene, program: &str) -> String {
     let folder = scene.path("tools");
     std::fs::create_dir(&folder).unwrap();
-    let all = ["cat", "dd", "rm", "wc", "gzip"];
-    for tool in &all[..if program.is_empty() { 4 } else { 5 }] {
+    let all = ["cat", "dd", "mkdir", "rm", "rmdir", "wc", "gzip"];
+    for tool in &all[..if program.is_empty() { 6 } else { 7 }] {
         let name = if program.is_empty() { tool } else { program };
         let found = ["/bin", "/usr/bin"].map(|folder| Path::new(folder).join(name));
         let found = found.iter().find(|path| path.exists()).unwrap();
@@ -347,7 +375,7 @@ async fn a_host_without_gzip_gets_it_as_it_is() {
     link.before = format!("PATH={}; export PATH; ", tools(&scene, ""));
     let part = scene.part(&link, 0, PIECE, Wire::Gzip).await;
     assert!(matches!(part, Ok(Part::NoGzip)));
-    assert_eq!(scene.there(), None);
+    assert!(!scene.own().exists());
     let part = scene.part(&link, 0, PIECE, Wire::Plain).await;
     assert!(matches!(part, Ok(Part::Arrived { .. })));
     assert!(scene.there().unwrap() == scene.content);
@@ -372,7 +400,7 @@ proptest! {
             let scene = Scene::new(size, true);
             if let Some(present) = present {
                 let present = present.min(size) as usize;
-                std::fs::write(scene.path("it's there"), &scene.content[..present]).unwrap();
+                scene.left(&scene.content[..present]);
             }
             for (cut, packed) in cuts {
                 let link = Link::carrying(cut);

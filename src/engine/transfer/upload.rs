@@ -18,13 +18,19 @@ use tokio::time::{Instant, timeout};
 /// The exit code of a host that was sent compressed bytes and has no `gzip`.
 const NO_GZIP: i32 = 93;
 
+/// Goes on only in a folder that we have made ourselves: what is in there nobody else has put there.
+const OURS: &str = r#"[ -d "$k" ] && [ ! -L "$k" ] && [ -O "$k" ] || { echo "it is there and not a folder of this user" >&2; exit 1; }"#;
+
+/// Removes what has arrived, and the folder.
+const REMOVE: &str = r#"rm -f -- "$t"; rmdir -- "$k""#;
+
 /// A file to send.
 pub(in super::super) struct Upload<'a> {
     /// What to send.
     pub source: Arc<Source>,
-    /// The file on the host, which gets mode 0600.
+    /// The file on the host, which gets mode 0600, in a folder that has nothing else and is made for it.
     pub to: &'a str,
-    /// Go on behind what is there, and leave there what has arrived when the link breaks. Otherwise the file must be new,
+    /// Go on behind what is there, and leave there what has arrived when the link breaks. Otherwise the folder must be new,
     /// and a transfer that is cut leaves nothing behind.
     pub resume: bool,
 }
@@ -91,19 +97,21 @@ pub(super) enum Part {
 }
 
 impl Upload<'_> {
+    fn names(&self) -> String {
+        let folder = self.to.rsplit_once('/').map_or(".", |(folder, _)| folder);
+        format!("t={}\nk={}\n", quote(self.to), quote(folder))
+    }
+
     /// How much of the file a host has from before, down to the beginning of a piece.
     async fn present(&self, way: &Way<'_>) -> Result<u64, Error> {
         let size = self.source.size();
-        // Only a file that we have made ourselves is gone on with: no link that somebody has put there.
         let script = format!(
-            "t={}\n\
-             if [ -L \"$t\" ] || {{ [ -e \"$t\" ] && {{ [ ! -f \"$t\" ] || [ ! -O \"$t\" ]; }}; }}; then\n\
-             echo \"it is there and not a file of this user\" >&2; exit 1; fi\n\
+            "{}[ -e \"$k\" ] || [ -L \"$k\" ] || {{ echo 0; exit 0; }}\n{OURS}\n\
              [ -e \"$t\" ] || {{ echo 0; exit 0; }}\n\
              n=$(wc -c <\"$t\") || exit\n\
              [ \"$n\" -le {size} ] || {{ rm -f -- \"$t\" || exit; n=0; }}\n\
              echo $n",
-            quote(self.to)
+            self.names()
         );
         let mut process = way.open(&script).await?;
         process.input.end().await.ok();
@@ -123,10 +131,7 @@ impl Upload<'_> {
 
     /// Removes what has arrived, if it is ours.
     async fn remove(&self, way: &Way<'_>) {
-        let script = format!(
-            "t={}\nif [ -f \"$t\" ] && [ -O \"$t\" ] && [ ! -L \"$t\" ]; then rm -f -- \"$t\"; fi",
-            quote(self.to)
-        );
+        let script = format!("{}{OURS}\n{REMOVE}", self.names());
         if let Ok(mut process) = way.open(&script).await {
             process.input.end().await.ok();
             timeout(GONE_WITHIN, collect(process.output)).await.ok();
@@ -137,8 +142,8 @@ impl Upload<'_> {
     /// broken connection still write, then it is the same bytes to the same place.
     fn script(&self, part: &Range<u64>, wire: Wire, watchdog: &str) -> String {
         let size = self.source.size();
-        let (target, seek) = (quote(self.to), part.start / PIECE);
-        let mut script = format!("t={target}\numask 077\n");
+        let seek = part.start / PIECE;
+        let mut script = format!("{}umask 077\n", self.names());
         if wire == Wire::Gzip {
             script.push_str(&format!(
                 "command -v gzip >/dev/null 2>&1 || exit {NO_GZIP}\n"
@@ -151,13 +156,13 @@ impl Upload<'_> {
         // The reader stands beside its shell, so that the watchdog can end it. Without a word it would read nothing there.
         script.push_str("exec 3<&0\n");
         if part.start == 0 && !self.resume {
-            // What is made here is what is written to: a link that somebody has put there is not followed.
-            script.push_str(&format!(
-                "rm -f -- \"$t\" || exit\nset -C\n{take} <&3 >\"$t\" &\n"
-            ));
+            // In a folder that is new nobody else has put anything.
+            script.push_str(&format!("mkdir -- \"$k\" || exit\n{take} <&3 >\"$t\" &\n"));
         } else {
             if part.start == 0 {
-                script.push_str("[ -f \"$t\" ] || ( set -C; : >\"$t\" ) || exit\n");
+                script.push_str(&format!(
+                    "[ -d \"$k\" ] || mkdir -- \"$k\" || exit\n{OURS}\n"
+                ));
             }
             // `dd` copies nothing here: it only moves to the place, which the next command finds.
             script.push_str(&format!(
@@ -171,16 +176,16 @@ impl Upload<'_> {
         ));
         // A link that breaks in the middle of compressed bytes, or carries none, is no reason to give up what has arrived.
         let remove = match (self.resume, wire) {
-            (true, Wire::Gzip) => "",
-            (true, Wire::Plain) => "[ -n \"$rn_m\" ] || rm -f -- \"$t\"; ",
-            _ => "rm -f -- \"$t\"; ",
+            (true, Wire::Gzip) => String::new(),
+            (true, Wire::Plain) => format!("[ -n \"$rn_m\" ] || {{ {REMOVE}; }}; "),
+            _ => format!("{REMOVE}; "),
         };
         script.push_str(&format!(
             "[ $rn_c$rn_m = 0 ] || {{ {remove}exit ${{rn_m:-$rn_c}}; }}\n"
         ));
         let (test, short) = match self.resume {
-            true => ("-ge", ""),
-            false => ("-eq", "rm -f -- \"$t\"; "),
+            true => ("-ge", String::new()),
+            false => ("-eq", format!("{REMOVE}; ")),
         };
         script.push_str(&format!(
             "n=$(wc -c <\"$t\"); [ \"$n\" {test} {} ] || {{ {short}echo \"only $n of {size} bytes arrived\" >&4; exit 1; }}",

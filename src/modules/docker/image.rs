@@ -20,7 +20,7 @@ pub static SPEC: Spec = Spec {
         just tagged; else the tar is sent, loaded, tagged and checked. A whole tar that is at `dest` already, \
         from a run that was interrupted or by other means, is not sent again.\n\n\
         The tar is large, so what has arrived is not given up: when the connection breaks, it goes on over a new \
-        one; when the run ends, what has arrived stays beside `dest` as `.runner-SUM.part`, named after the tar's SHA-256, and \
+        one; when the run ends, what has arrived stays beside `dest` as `.runner-SUM/part`, named after the tar's SHA-256, and \
         the next run goes on from there. It is checked as a whole before it is used, and removed then. Over a link \
         that is slow it travels compressed, if it gets smaller and the host has `gzip`.\n\n\
         An engine with the containerd image store gives images other ids than the tar names. There the layers and \
@@ -191,7 +191,7 @@ impl Module for Image {
                 Some((folder, _)) => folder,
             };
             let part = format!(
-                "{}/.runner-{}.part",
+                "{}/.runner-{}/part",
                 folder.trim_end_matches('/'),
                 &sum[..16]
             );
@@ -211,8 +211,8 @@ impl Module for Image {
                 "rn_part={quoted}\n\
                  rn_s=$(rn_sum \"$rn_part\" large) || exit\n\
                  if [ \"$rn_s\" != {sum} ]; then\n\
-                 rm -f \"$rn_part\"; echo 'what arrived is not what was to be sent; did the tar change?' >&2; exit 1; fi\n\
-                 mv -f \"$rn_part\" \"$rn_tar\" || exit\n"
+                 rm -f \"$rn_part\"; rmdir \"${{rn_part%/*}}\"; echo 'what arrived is not what was to be sent; did the tar change?' >&2; exit 1; fi\n\
+                 mv -f \"$rn_part\" \"$rn_tar\" && rmdir \"${{rn_part%/*}}\" || exit\n"
             ));
         }
         load.push_str(
@@ -350,7 +350,7 @@ mod tests {
         let path = folder.path().join("app.tar");
         let sum = archive::sum(&path, &archive::Archive::default()).unwrap();
         assert_eq!(from, &path);
-        assert_eq!(*to, format!("./.runner-{}.part", &sum[..16]));
+        assert_eq!(*to, format!("./.runner-{}/part", &sum[..16]));
         assert!(after.text.contains(&sum));
         assert!(after.text.contains("docker load -i \"$rn_tar\""));
         assert!(after.text.contains("rm -f \"$rn_tar\""));

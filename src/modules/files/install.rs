@@ -1,6 +1,7 @@
 //! Puts a file in its place in one step: a reader sees the whole old file or the whole new one.
 //!
-//! The content goes to a new file, readable by nobody else, in the same directory. When its checksum is right it gets owner and
+//! The content goes to a new file in a new folder, both for nobody else, in the same directory. To make a folder is exclusive in every shell; to
+//! open a file for writing is not, where others can put a pipe or a device in its place. When the checksum is right the file gets owner and
 //! mode, is written through to the disk, and is renamed. Whatever fails, the old file stays as it was and the temporary one is
 //! removed.
 
@@ -63,7 +64,7 @@ pub struct Install<'a> {
     pub replaces: Option<&'a str>,
 }
 
-/// Functions of the scripts below. `p` is the destination, `d` its directory, `t` the temporary file.
+/// Functions of the scripts below. `p` is the destination, `d` its directory, `t` the temporary file, `k` the folder that has nothing else.
 pub const FUNCTIONS: &str = r#"rn_not_directory() {
   [ ! -d "$p" ] || { echo "$p is a directory" >&2; return 1; }
 }
@@ -77,10 +78,17 @@ rn_parent() {
   esac
 }
 rn_ready() {
-  rn_parent && rn_not_directory && { [ ! -e "$t" ] && [ ! -L "$t" ] || rm -f -- "$t"; }
+  rn_parent && rn_not_directory && rn_clear
+}
+rn_clear() {
+  if [ -d "$k" ] && [ ! -L "$k" ]; then rm -f -- "$t" && rmdir -- "$k"
+  elif [ -e "$k" ] || [ -L "$k" ]; then rm -f -- "$k"; fi
+}
+rn_make() {
+  rn_trap && ( umask 077; mkdir -- "$k" )
 }
 rn_trap() {
-  trap 'rm -f -- "$t"' EXIT
+  trap 'rn_clear 2>/dev/null' EXIT
   trap 'exit 129' HUP
   trap 'exit 130' INT
   trap 'exit 143' TERM
@@ -91,22 +99,23 @@ rn_sync() {
     dd if=/dev/null of="$2" conv=notrunc,fsync 2>/dev/null || sync
 }
 rn_place() {
-  rn_sync "$t" "$t" && rn_not_directory && mv -f -- "$t" "$p" && trap - EXIT && rn_sync "$d" "$p"
+  rn_sync "$t" "$t" && rn_not_directory && mv -f -- "$t" "$p" && rmdir -- "$k" && trap - EXIT && rn_sync "$d" "$p"
 }
 # Without mv -T a link to a directory would be entered, not replaced.
 rn_link() {
   [ -L "$p" ] || rn_not_directory || return 1
-  rn_parent && rn_trap && rm -f -- "$t" && ln -s -- "$1" "$t" &&
-    { mv -Tf -- "$t" "$p" 2>/dev/null || { rm -f -- "$p" && mv -f -- "$t" "$p"; }; } && trap - EXIT
+  rn_parent && rn_clear && rn_make && ln -s -- "$1" "$t" &&
+    { mv -Tf -- "$t" "$p" 2>/dev/null || { rm -f -- "$p" && mv -f -- "$t" "$p"; }; } && rmdir -- "$k" && trap - EXIT
 }
 "#;
 
-/// Sets `p`, `d` and `t` for [`FUNCTIONS`].
+/// Sets `p`, `d`, `k` and `t` for [`FUNCTIONS`].
 pub fn names(path: &str, temporary: &str) -> String {
     format!(
-        "p={}\nd={}\nt={}\n",
+        "p={}\nd={}\nk={}\nt={}\n",
         word(path),
         word(parent(path)),
+        word(parent(temporary)),
         word(temporary)
     )
 }
@@ -166,7 +175,7 @@ impl Install<'_> {
         }
         // Through `cat`, because the cause of a failed write gets lost in some shells' `printf`.
         format!(
-            "rn_ready || exit 1\nrn_trap\n{{ {}; }} | ( umask 077; set -C; cat >\"$t\" ) || exit 1\n{}",
+            "rn_ready && rn_make || exit 1\n{{ {}; }} | ( umask 077; cat >\"$t\" ) || exit 1\n{}",
             print.join("; "),
             self.place()
         )

@@ -104,18 +104,18 @@ pub fn join(directory: &str, name: &str) -> String {
     format!("{}/{name}", directory.trim_end_matches('/'))
 }
 
-/// The temporary name next to a file: `.NAME.runner-1f2e...`. The same file with the same content has the same one, so that
-/// what a killed run left behind is replaced by the next and never piles up.
+/// The temporary name of a file: `.NAME.runner-1f2e.../1f2e...`, in a folder of its own next to it, where nobody else can put anything. The
+/// same file with the same content has the same one, so that what a killed run left behind is replaced by the next and never piles up.
 pub fn temporary(path: &str, sum: &str) -> String {
     let name = name(path);
     let mut end = name.len().min(200); // A name has at most 255 bytes.
     while !name.is_char_boundary(end) {
         end -= 1;
     }
-    let tag = hex(&Sha256::digest(format!("{path}\0{sum}")));
+    let tag = &hex(&Sha256::digest(format!("{path}\0{sum}")))[..16];
     join(
         parent(path),
-        &format!(".{}.runner-{}", &name[..end], &tag[..16]),
+        &format!(".{}.runner-{tag}/{tag}", &name[..end]),
     )
 }
 

@@ -66,5 +66,5 @@ async fn stands_still(shell: &'static str, resume: bool, wire: Wire) {
     let ended = tokio::time::timeout(Duration::from_secs(60), both).await;
     assert_eq!(said(ended.unwrap()), "Unheard", "{shell} {resume} {wire:?}");
     // What can be gone on with stays.
-    assert_eq!(scene.there().is_some(), resume, "{shell} {wire:?}");
+    assert_eq!(scene.own().exists(), resume, "{shell} {wire:?}");
 }
