@@ -136,8 +136,9 @@ fn in_an_upload(exit: i32, link: Fault, how: impl Fn(&World, &Child) + 'static) 
         .meanwhile(move |world, child| {
             let begun = |host: &crate::world::Host| {
                 let sizes = files(&host.home).into_iter().filter_map(|file| {
-                    let name = file.file_name()?.to_string_lossy().into_owned();
-                    name.contains(".runner").then(|| fs::metadata(&file).ok())?
+                    let name = file.to_string_lossy();
+                    name.contains(".runner-")
+                        .then(|| fs::metadata(&file).ok())?
                 });
                 sizes.map(|file| file.len()).any(|size| size > 2 << 20)
             };

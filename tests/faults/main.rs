@@ -22,6 +22,7 @@ mod identity;
 mod input;
 mod interrupts;
 mod limits;
+mod odd;
 mod output;
 mod planted;
 mod servers;

@@ -14,24 +14,24 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// A link that says nothing for three seconds is dead.
-const ALIVE: &str = ", server_alive_interval = \"1s\", server_alive_count_max = 2";
-const LIMIT: Duration = Duration::from_secs(3);
+pub const ALIVE: &str = ", server_alive_interval = \"1s\", server_alive_count_max = 2";
+pub const LIMIT: Duration = Duration::from_secs(3);
 
 /// What is promised for the remote trees of a dead link, once the runner has given its verdict.
-const GONE: Duration = Duration::from_secs(5);
+pub const GONE: Duration = Duration::from_secs(5);
 
 /// How long things may take that nothing is promised of.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Of what is said, so many bytes pass before the packets vanish.
-const PASSES: u64 = 32 * 1024;
+pub const PASSES: u64 = 32 * 1024;
 
-fn vanishing() -> Bad {
+pub fn vanishing() -> Bad {
     Bad::link(vec![to_client(At::Byte(PASSES), Fault::Vanish)])
 }
 
 /// Says more than passes.
-const LOUD: &str = "printf %65536s x";
+pub const LOUD: &str = "printf %65536s x";
 
 fn when_struck(world: &World) -> Instant {
     let struck = || world.bad[0].struck();
@@ -117,7 +117,7 @@ fn a_tree_behind_a_silent_link_ends_by_itself() {
 }
 
 /// More bytes than are on their way at once.
-const LONG: usize = 16_000_000;
+pub const LONG: usize = 16_000_000;
 
 /// Cases of a host behind a link with this fault: as it is, without a lock, with no room for a shell that waits, and with other rights.
 fn everywhere(rule: &Rule, task: &str) -> Vec<(&'static str, Case)> {

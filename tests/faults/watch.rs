@@ -61,6 +61,11 @@ fn tree(process: u32) -> Vec<u32> {
     all
 }
 
+/// Those that a process has started, and those that they have.
+pub fn descendants(process: u32) -> Vec<u32> {
+    tree(process).split_off(1)
+}
+
 /// The most memory that a process ever had, in KiB.
 fn memory(process: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();

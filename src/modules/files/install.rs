@@ -78,17 +78,26 @@ rn_parent() {
   esac
 }
 rn_ready() {
-  rn_parent && rn_not_directory && rn_clear
+  rn_parent && rn_not_directory && { rn_wait; rn_clear; }
 }
 rn_clear() {
   if [ -d "$k" ] && [ ! -L "$k" ]; then rm -f -- "$t" && rmdir -- "$k"
   elif [ -e "$k" ] || [ -L "$k" ]; then rm -f -- "$k"; fi
 }
+# A host with two names, or a folder that hosts share, may have the same file written twice at the same time: what is still there after two
+# seconds was left behind.
+rn_wait() {
+  rn_n=0; while [ -d "$k" ] && [ ! -L "$k" ] && [ $rn_n -lt 20 ]; do
+    if sleep 0.1 2>/dev/null; then rn_n=$((rn_n + 1)); else sleep 1; rn_n=$((rn_n + 10)); fi
+  done
+}
 rn_make() {
-  rn_trap && ( umask 077; mkdir -- "$k" )
+  rn_trap
+  ( umask 077; mkdir -- "$k" ) 2>/dev/null || { rn_mine=; rn_wait; rn_mine=1; rn_clear && ( umask 077; mkdir -- "$k" ); }
 }
 rn_trap() {
-  trap 'rn_clear 2>/dev/null' EXIT
+  rn_mine=1
+  trap '[ -z "$rn_mine" ] || rn_clear 2>/dev/null' EXIT
   trap 'exit 129' HUP
   trap 'exit 130' INT
   trap 'exit 143' TERM
@@ -104,7 +113,7 @@ rn_place() {
 # Without mv -T a link to a directory would be entered, not replaced.
 rn_link() {
   [ -L "$p" ] || rn_not_directory || return 1
-  rn_parent && rn_clear && rn_make && ln -s -- "$1" "$t" &&
+  rn_parent && rn_make && ln -s -- "$1" "$t" &&
     { mv -Tf -- "$t" "$p" 2>/dev/null || { rm -f -- "$p" && mv -f -- "$t" "$p"; }; } && rmdir -- "$k" && trap - EXIT
 }
 "#;
@@ -175,7 +184,7 @@ impl Install<'_> {
         }
         // Through `cat`, because the cause of a failed write gets lost in some shells' `printf`.
         format!(
-            "rn_ready && rn_make || exit 1\n{{ {}; }} | ( umask 077; cat >\"$t\" ) || exit 1\n{}",
+            "rn_parent && rn_not_directory && rn_make || exit 1\n{{ {}; }} | ( umask 077; cat >\"$t\" ) || exit 1\n{}",
             print.join("; "),
             self.place()
         )

@@ -194,7 +194,7 @@ impl Tree {
                 work.note(entry, "new directory");
                 let commands = attributes.commands("\"$p\"", Some(0o755));
                 work.step(&format!(
-                    "{}rn_ready || exit 1\n( umask 077; mkdir -- \"$p\" ) || exit 1\n{} || exit 1\n",
+                    "{}rn_parent && rn_not_directory || exit 1\n( umask 077; mkdir -- \"$p\" ) || exit 1\n{} || exit 1\n",
                     install::names(path, &path::temporary(path, "")),
                     commands.join(" && ")
                 ));
