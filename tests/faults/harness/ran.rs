@@ -251,17 +251,17 @@ impl Ran {
 #[track_caller]
 fn gone(mut left: impl FnMut() -> Vec<String>) {
     let since = Instant::now();
-    let mut late = Vec::new();
-    let gone = || {
+    let mut last = Vec::new();
+    let gone = in_time(GONE + STAYS, || {
         let left = left();
-        if since.elapsed() > GONE && late.is_empty() {
-            late.clone_from(&left);
+        let gone = left.is_empty();
+        if !gone {
+            last = left;
         }
-        left.is_empty()
-    };
-    let gone = in_time(GONE + STAYS, gone);
-    assert!(gone, "these are left: {late:?}");
-    within(&format!("{late:?} were left"), since.elapsed(), GONE);
+        gone
+    });
+    assert!(gone, "these are left: {last:?}");
+    within(&format!("{last:?} were left"), since.elapsed(), GONE);
 }
 
 /// Whether it is the connect deadline that speaks here: on a busy machine it strikes in an earlier phase.
