@@ -4,6 +4,7 @@ use crate::commands::bad;
 use crate::files::new;
 use crate::harness::{Case, MARK};
 use crate::silence::{ALIVE, GONE, LIMIT, LONG, LOUD, PASSES, PATIENCE, vanishing};
+use crate::support::promise::{lasts, within};
 use crate::support::proxy::{At, Fault, Proxy, Rule, to_client, to_server};
 use crate::support::sshd::{current_user, program, public_key_line, skip};
 use crate::watch::{at_work, descendants, in_time};
@@ -42,8 +43,8 @@ fn live_as_long(world: &World, struck: impl Fn(usize) -> Option<Instant>) {
     assert!(ended, "these still run: {still:?}");
     for (host, lived) in world.bad.iter().zip(lived.into_iter().flatten()) {
         // The last sign of life may have come a while before the fault.
-        assert!(lived > LIMIT - LIMIT / 4, "{}: {lived:?} only", host.name);
-        assert!(lived < LIMIT + GONE, "{}: {lived:?}", host.name);
+        lasts(&host.name, lived, LIMIT - LIMIT / 4);
+        within(&host.name, lived, LIMIT + GONE);
     }
 }
 
