@@ -63,12 +63,12 @@ impl Case {
 
     /// The connect deadline of the bad hosts in this attempt.
     fn deadline_in(&self, attempt: Try) -> Duration {
-        let deadline = match self.waits {
-            true => DEADLINES[attempt.number],
-            false => self.deadline,
-        };
-        let longer = (deadline as f64 * attempt.pace).round() as u64;
-        Duration::from_secs(longer.min(LONGEST.max(deadline)))
+        if !self.waits {
+            // The verdict's own deadline goes by it.
+            return Duration::from_secs(self.deadline);
+        }
+        let longer = DEADLINES[attempt.number] as f64 * attempt.pace;
+        Duration::from_secs((longer.round() as u64).min(LONGEST))
     }
 
     fn promised(&self, deadline: Duration) -> Duration {
