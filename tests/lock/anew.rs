@@ -212,19 +212,33 @@ fn what_has_arrived_is_not_put_in_its_place() {
     run.signal("STOP");
     until("the lock is given up", || hosts.locks(0).is_empty());
     fs::write(work.join("on"), "").unwrap();
-    let _other = hosts.held(&["a"]);
+    let mut other = hosts.held(&["a"]);
     run.signal("CONT");
     let ran = run.end();
     assert_eq!(ran.code, 7, "{ran:?}");
     assert_not_begun(&ran, "copy");
     assert_eq!(fs::read_to_string(work.join("file")).unwrap(), "old");
-    let names = fs::read_dir(&work).unwrap().flatten();
-    let mut names = names.map(|entry| entry.path().display().to_string());
-    let left = names.find(|name| name.contains(".runner-")).unwrap();
-    let help = format!(
-        "    = help: what has arrived may be left on the host as {left}: this task removes it when it runs again\n"
+    let said = "    = help: what has arrived may be left on the host as ";
+    let rest = ran
+        .out
+        .split(said)
+        .nth(1)
+        .unwrap_or_else(|| panic!("{ran:?}"));
+    let (left, rest) = rest.split_once(": ").unwrap();
+    assert_eq!(fs::read(left).unwrap().len(), 300_000, "{left}");
+    assert!(
+        rest.starts_with("this task removes it when it runs again\n"),
+        "{ran:?}"
     );
-    assert!(ran.out.contains(&help), "{ran:?}");
+    hosts.go();
+    assert_eq!(other.end().code, 0);
+    assert_eq!(hosts.play("copy.toml", &[]).code, 0);
+    let names = fs::read_dir(&work)
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.file_name());
+    let mut names = names.map(|name| name.into_string().unwrap());
+    assert!(!names.any(|name| name.contains(".runner-")));
 }
 
 /// A file may have been changed since its checksum came.
