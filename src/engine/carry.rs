@@ -61,13 +61,17 @@ impl HostRun {
             }
             transfer::Error::Trouble(why) => why,
         };
-        let mut full = outcome::trouble(why, false, user);
+        let lost = matches!(why, Trouble::Lost(_));
+        let mut full = Box::new(outcome::trouble(why, false, user));
+        if let (Action::Upload { to, .. }, true, false) = (action, lost, resumes) {
+            full = outcome::left_behind(full, to);
+        }
         if let (Action::Upload { to, .. }, true) = (action, resumes && begun) {
             full.help.push(format!(
                 "what has arrived is kept on the host as {to}: the next run goes on from there"
             ));
         }
-        Err(Box::new(full))
+        Err(full)
     }
 
     /// Carries a file, over one connection.

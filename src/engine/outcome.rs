@@ -264,9 +264,11 @@ pub(super) fn locked() -> Full {
     not_begun(Early::Locked)
 }
 
-/// A task whose file has arrived. If what puts it in its place was not begun, nothing has removed it either.
+/// A task whose file has arrived. If what puts it in its place was not begun, nothing has removed it either; if nobody knows what became of
+/// that, nobody knows of the file.
 pub(super) fn left_behind(mut full: Box<Full>, temporary: &str) -> Box<Full> {
-    if !matches!(full.status, Status::Cancelled | Status::Unreachable) {
+    let unsure = [Status::Cancelled, Status::Unreachable, Status::Unknown];
+    if !unsure.contains(&full.status) {
         return full;
     }
     full.help.push(format!(

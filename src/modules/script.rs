@@ -118,7 +118,7 @@ impl Module for Script {
         let text = format!(
             "rn_dir=$(mktemp -d \"${{TMPDIR:-/tmp}}/runner.XXXXXX\") || exit\n\
              trap 'rm -rf \"$rn_dir\"' EXIT\n\
-             trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM\n\
+             trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM; trap 'exit 141' PIPE\n\
              {} >{file} && chmod 0700 {file} || exit\n\
              {}{}{} {file} {}\n\
              exit $?",

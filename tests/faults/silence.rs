@@ -162,6 +162,12 @@ fn an_upload_behind_a_silent_link_ends_by_itself() {
         let Some(ran) = ran else { return };
         let home = &ran.world.bad[0].home;
         assert_eq!(fs::read(home.join("target")).unwrap(), b"old");
+        let text = ran.out.text();
+        let help = format!(
+            "= help: what has arrived may be left on the host as {}/.target.runner-",
+            home.display()
+        );
+        assert!(text.contains(&help), "{text}");
     }
 }
 

@@ -5,10 +5,11 @@ use crate::harness::{Case, MARK};
 use crate::support::place::set_mode;
 use crate::support::proxy::{At, Fault, to_client, to_server};
 use crate::support::site::alive;
-use crate::watch::files;
+use crate::watch::{files, in_time, sessions};
 use crate::world::{Bad, World};
 use sha2::{Digest, Sha256};
 use std::fs;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -125,6 +126,54 @@ fn a_file_that_changes_before_it_is_fetched_is_an_error() {
         files(&ran.world.path("got")).len(),
         26,
         "a temporary file is left"
+    );
+}
+
+/// The file has arrived, and the link breaks before it is in its place: it does not stay, and is named to those who can't be sure of that.
+#[test]
+fn a_file_that_only_waits_for_its_place_does_not_stay() {
+    let task = "name = \"fault\"\ncopy = { src = \"large\", dest = \"{{ home }}/target\" }\n\
+         env = { PATH = \"{{ home }}/bin:/usr/bin:/bin\" }";
+    let ran = Case::new([Bad::Host])
+        .good(0)
+        .patient()
+        .tasks(&[task])
+        .prepare(|world| {
+            fs::create_dir(world.path("etc/files")).unwrap();
+            fs::write(world.path("etc/files/large"), new(SIZE)).unwrap();
+            let bin = world.bad[0].home.join("bin");
+            fs::create_dir(&bin).unwrap();
+            fs::write(bin.join("mv"), "#!/bin/sh\n: >~/placing\nexec sleep 1000\n").unwrap();
+            set_mode(&bin.join("mv"), 0o755);
+        })
+        .meanwhile(|world, _| {
+            let placing = || world.bad[0].home.join("placing").exists();
+            assert!(
+                in_time(PATIENCE, placing),
+                "in vain: it is put in its place"
+            );
+            for process in sessions(world.sshd.pid()) {
+                let pid = process.to_string();
+                let _ = Command::new("kill").args(["-KILL", &pid]).status();
+            }
+        })
+        .exits(16)
+        .says("unknown: bad: fault")
+        .within(PATIENCE)
+        .run();
+    let Some(ran) = ran else { return };
+    let home = &ran.world.bad[0].home;
+    assert!(!home.join("target").exists());
+    let text = ran.out.text();
+    let help = format!(
+        "= help: what has arrived may be left on the host as {}/.target.runner-",
+        home.display()
+    );
+    let line = text.lines().find(|line| line.contains(&help));
+    let line = line.unwrap_or_else(|| panic!("{text}"));
+    assert!(
+        line.ends_with(": this task removes it when it runs again"),
+        "{line}"
     );
 }
 

@@ -61,6 +61,15 @@ fn tree(process: u32) -> Vec<u32> {
     all
 }
 
+/// The processes of a server for those who are logged in.
+pub fn sessions(server: u32) -> Vec<u32> {
+    let is_server = |process: &u32| {
+        let name = fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
+        name.starts_with("sshd")
+    };
+    descendants(server).into_iter().filter(is_server).collect()
+}
+
 /// Those that a process has started, and those that they have.
 pub fn descendants(process: u32) -> Vec<u32> {
     tree(process).split_off(1)

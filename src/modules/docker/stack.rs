@@ -311,7 +311,7 @@ impl Present {
             "{}if [ -d {dest} ]; then echo {dest}' is a folder' >&2; exit 1; fi\n\
              rn_tmp=$(mktemp {dest}.XXXXXX) || exit\n\
              trap 'rm -f \"$rn_tmp\" \"$rn_overlay\"' EXIT\n\
-             trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM\n\
+             trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM; trap 'exit 141' PIPE\n\
              {} >\"$rn_tmp\" && chmod {mode} \"$rn_tmp\" && mv -f \"$rn_tmp\" {dest} || exit\n\
              rn_overlay=$(mktemp \"${{TMPDIR:-/tmp}}/runner.XXXXXX\") || exit\n\
              {} >\"$rn_overlay\" || exit\n\

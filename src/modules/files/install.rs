@@ -101,6 +101,8 @@ rn_trap() {
   trap 'exit 129' HUP
   trap 'exit 130' INT
   trap 'exit 143' TERM
+  # Behind a link that broke, a shell that only tells of a child's end is hit by this one.
+  trap 'exit 141' PIPE
 }
 # Only a `sync` that knows -d writes just the named file; an older one would write everything the host has in memory.
 rn_sync() {
