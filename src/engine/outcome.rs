@@ -271,10 +271,8 @@ pub(super) fn left_behind(mut full: Box<Full>, temporary: &str) -> Box<Full> {
     if !unsure.contains(&full.status) {
         return full;
     }
-    // It lies in a folder of its own.
-    let folder = temporary.rsplit_once('/').map_or(".", |(folder, _)| folder);
     full.help.push(format!(
-        "what has arrived may be left on the host as {folder}: this task removes it when it runs again"
+        "what has arrived may be left on the host as {temporary}: this task removes it when it runs again"
     ));
     full
 }

@@ -197,9 +197,10 @@ fn with_program(name: &str, script: &str) -> Option<(Hosts, TempDir)> {
 /// A file that had arrived when its run stood still is not put in its place, and named.
 #[test]
 fn what_has_arrived_is_not_put_in_its_place() {
-    let slow = "#!/bin/sh\n/bin/cat\ncase $(readlink /proc/$$/fd/1) in *.runner-*) ;; *) exit ;; esac\n\
-                touch WORK/arrived\nuntil [ -e WORK/on ]; do sleep 0.05; done\n";
-    let Some((hosts, _bin)) = with_program("cat", slow) else {
+    // Who takes the file has ended by then: it would not wait for a runner that stands still.
+    let slow = "#!/bin/sh\ncase $(readlink /proc/$$/fd/0) in *.runner-*) touch WORK/arrived\n\
+                until [ -e WORK/on ]; do sleep 0.05; done ;; esac\nexec /usr/bin/wc \"$@\"\n";
+    let Some((hosts, _bin)) = with_program("wc", slow) else {
         return;
     };
     let work = hosts.work();
