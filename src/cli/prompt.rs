@@ -121,15 +121,25 @@ impl HostKeyPrompt for Terminal {
             ));
         }
         text.push_str("\nTrust them all, and note them in known_hosts? (yes/no) ");
-        self.0.during(|| {
-            say(&text);
-            let mut answer = String::new();
-            let Ok(terminal) = std::fs::File::open("/dev/tty") else {
-                return false;
-            };
-            BufReader::new(terminal).read_line(&mut answer).is_ok() && answer.trim() == "yes"
-        })
+        self.0.during(|| agreed(&text))
     }
+}
+
+/// Asks until the answer is yes or no. Whoever has nothing more to say does not agree.
+fn agreed(question: &str) -> bool {
+    let Ok(terminal) = std::fs::File::open("/dev/tty") else {
+        return false;
+    };
+    let mut answers = BufReader::new(terminal).lines();
+    say(question);
+    while let Some(Ok(answer)) = answers.next() {
+        match answer.trim() {
+            "yes" => return true,
+            "no" => return false,
+            _ => say("Please type yes or no: "),
+        }
+    }
+    false
 }
 
 impl Prompt for Terminal {

@@ -48,8 +48,9 @@ fn first_contact_is_one_question() {
         .prepare(nothing_known)
         .types(
             "Trust them all, and note them in known_hosts? (yes/no)",
-            "yes",
+            "y",
         )
+        .types("Please type yes or no: ", "yes")
         .notes_keys()
         .run();
     let Some(ran) = ran else { return };

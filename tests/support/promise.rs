@@ -126,7 +126,7 @@ pub fn judged<T>(mut attempt: impl FnMut(Try) -> T) -> T {
             true => before.min(pace()),
             false => before,
         };
-        let slack = Duration::from_secs(1).mul_f64(pace - 1.0).min(MOST);
+        let slack = slack(pace);
         let what: Vec<&str> = late.iter().map(|late| late.what.as_str()).collect();
         let line = format!("LATE at {pace:.1} times an idle machine's time: {what:?}");
         if !late.is_empty() {
@@ -141,6 +141,11 @@ pub fn judged<T>(mut attempt: impl FnMut(Try) -> T) -> T {
         all.push(line);
     }
     panic!("too late, {TRIES} times:\n{}", all.join("\n"));
+}
+
+/// How much later something may be, at a pace.
+pub fn slack(pace: f64) -> Duration {
+    Duration::from_secs(1).mul_f64(pace - 1.0).min(MOST)
 }
 
 /// How many times longer than on an idle machine something takes that computes on all cores.
