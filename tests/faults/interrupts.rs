@@ -72,14 +72,20 @@ fn signal(name: &str, process: u32) {
     assert!(status.unwrap().success());
 }
 
-/// What the journal of the only run says in its last line.
-fn last_record(world: &World) -> String {
+/// The journal of the only run.
+fn records(world: &World) -> String {
     let journal = files(&world.path("state"));
-    let text = journal
-        .iter()
-        .find_map(|file| fs::read_to_string(file).ok());
-    let text = text.unwrap_or_default();
-    text.lines().last().unwrap_or_default().to_string()
+    let mut texts = journal.iter().map(fs::read_to_string);
+    texts.find_map(Result::ok).unwrap_or_default()
+}
+
+/// What it says in its last line.
+fn last_record(world: &World) -> String {
+    records(world)
+        .lines()
+        .last()
+        .unwrap_or_default()
+        .to_string()
 }
 
 #[test]
@@ -184,7 +190,7 @@ fn a_second_ctrl_c_in_the_midst_of_a_large_upload() {
     let text = in_an_upload(130, Fault::Stall, |world, child| {
         signal("INT", child.id());
         // Two that come at once are one.
-        let taken = || last_record(world).contains("\"signal\":\"INT\"");
+        let taken = || records(world).contains("\"signal\":\"INT\"");
         assert!(in_time(PATIENCE, taken), "in vain: the signal is taken");
         signal("INT", child.id());
     });
