@@ -3,7 +3,7 @@
 use super::journal::{self, Entry};
 use super::options::{BecomeOptions, ConnectOptions, OutputOptions};
 use super::signals::Wish;
-use super::worker::{Told, Worker, forget_environment};
+use super::worker::{Worker, forget_environment};
 use super::{Answer, Refusal, hidden, prompt, secrets, signals};
 use crate::diagnostic::{Problem, Problems};
 use crate::engine::{self, Run};
@@ -108,7 +108,15 @@ pub(super) fn perform(mut run: Run, manner: &Manner<'_>, entry: Entry) -> Answer
     };
     let modes = signals::Modes::save();
     let (wish, mut wished) = watch::channel(Wish::default());
-    let watch = signals::watch(stop, wish, events.clone(), modes.clone(), front);
+    let counts = signals::Counts::default();
+    let watch = signals::watch(
+        stop,
+        wish,
+        events.clone(),
+        modes.clone(),
+        front,
+        counts.clone(),
+    );
     let abandoned = runtime.block_on(async {
         let watching = tokio::spawn(watch);
         let abandoned = tokio::select! {
@@ -140,7 +148,8 @@ pub(super) fn perform(mut run: Run, manner: &Manner<'_>, entry: Entry) -> Answer
         _ => None,
     };
     let patience = abandoned.then_some(AT_ONCE);
-    let report = shown_all(screen, modes.clone(), front, patience).map_err(defect);
+    let impatience = signals::impatience(modes.clone(), front, counts);
+    let report = shown_all(screen, impatience, &modes, patience).map_err(defect);
     // A question that nobody has answered may have switched off the echo.
     modes.restore();
     if abandoned {
@@ -161,21 +170,21 @@ const AT_ONCE: Duration = Duration::from_secs(2);
 /// Waits until everything has been shown, or the operator does not want to.
 fn shown_all(
     screen: Screen,
-    modes: signals::Modes,
-    front: Option<watch::Receiver<Told>>,
+    impatience: impl Future<Output = ()> + Send + 'static,
+    modes: &signals::Modes,
     patience: Option<Duration>,
 ) -> std::io::Result<Report> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let impatience = tokio::spawn(signals::impatience(modes.clone(), front));
+        let impatience = tokio::spawn(impatience);
         let joined = tokio::task::spawn_blocking(|| screen.join());
         let report = match patience {
             None => joined.await,
             Some(patience) => match tokio::time::timeout(patience, joined).await {
                 Ok(report) => report,
-                Err(_) => signals::end("INT", &modes),
+                Err(_) => signals::end("INT", modes),
             },
         };
         let report = report.map_err(std::io::Error::other)?;

@@ -14,8 +14,8 @@ use rustix::process::getpgrp;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -62,7 +62,7 @@ pub(super) fn guard() {
     let (ready, armed) = std::sync::mpsc::channel();
     let waiting = move || {
         runtime.block_on(async {
-            let Ok(mut signals) = Signals::new(None) else {
+            let Ok(mut signals) = Signals::new(None, Counts::default()) else {
                 return;
             };
             signals.deaf = true;
@@ -107,6 +107,33 @@ pub(super) enum Wish {
     EndNow,
 }
 
+/// How many signals there were, for all that look for the next one in turn: the front may still tell of one that was seen before.
+#[derive(Clone, Default)]
+pub(super) struct Counts(Arc<Mutex<Sent>>);
+
+#[derive(Clone, Copy, Default)]
+struct Sent {
+    own: Told,
+    told: Told,
+}
+
+impl Counts {
+    fn with<T>(&self, look: impl FnOnce(&mut Sent) -> T) -> T {
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Sent {
+    /// How many signals of each kind there were in truth.
+    fn total(&self) -> [u32; 3] {
+        [
+            self.own.int.max(self.told.int),
+            self.own.term.max(self.told.term),
+            self.own.hup.max(self.told.hup),
+        ]
+    }
+}
+
 /// Turns the first signal into a stop of the run, and the second into its end. Never comes back from the third.
 pub(super) async fn watch(
     stop: watch::Sender<bool>,
@@ -114,8 +141,9 @@ pub(super) async fn watch(
     events: Events,
     modes: Modes,
     front: Option<watch::Receiver<Told>>,
+    counts: Counts,
 ) {
-    let Ok(mut signals) = Signals::new(front) else {
+    let Ok(mut signals) = Signals::new(front, counts) else {
         return;
     };
     TAKEN.store(true, Ordering::SeqCst);
@@ -137,8 +165,8 @@ pub(super) async fn watch(
 }
 
 /// Waits for a signal and ends at once. For when everything is done but a terminal that does not take the rest of it.
-pub(super) async fn impatience(modes: Modes, front: Option<watch::Receiver<Told>>) {
-    if let Ok(mut signals) = Signals::new(front) {
+pub(super) async fn impatience(modes: Modes, front: Option<watch::Receiver<Told>>, counts: Counts) {
+    if let Ok(mut signals) = Signals::new(front, counts) {
         // There is no more work that a missing reader could stop.
         signals.deaf = true;
         end(signals.next().await, &modes);
@@ -191,21 +219,19 @@ struct Signals {
     term: Signal,
     hup: Signal,
     front: Option<watch::Receiver<Told>>,
-    own: Told,
-    told: Told,
+    counts: Counts,
     /// Nobody reading the results is known, or does not matter.
     deaf: bool,
 }
 
 impl Signals {
-    fn new(front: Option<watch::Receiver<Told>>) -> std::io::Result<Self> {
+    fn new(front: Option<watch::Receiver<Told>>, counts: Counts) -> std::io::Result<Self> {
         Ok(Self {
             int: signal(SignalKind::interrupt())?,
             term: signal(SignalKind::terminate())?,
             hup: signal(SignalKind::hangup())?,
             front,
-            own: Told::default(),
-            told: Told::default(),
+            counts,
             deaf: false,
         })
     }
@@ -213,7 +239,7 @@ impl Signals {
     /// Waits for a signal that is not the other half of one that was there already.
     async fn next(&mut self) -> &'static str {
         loop {
-            let before = total(&self.own, &self.told);
+            let before = self.counts.with(|sent| sent.total());
             let front = async {
                 if let Some(front) = &mut self.front
                     && front.changed().await.is_ok()
@@ -223,16 +249,16 @@ impl Signals {
                 std::future::pending().await
             };
             tokio::select! {
-                _ = self.int.recv() => self.own.int += 1,
-                _ = self.term.recv() => self.own.term += 1,
-                _ = self.hup.recv() => self.own.hup += 1,
-                told = front => self.told = told,
+                _ = self.int.recv() => self.counts.with(|sent| sent.own.int += 1),
+                _ = self.term.recv() => self.counts.with(|sent| sent.own.term += 1),
+                _ = self.hup.recv() => self.counts.with(|sent| sent.own.hup += 1),
+                told = front => self.counts.with(|sent| sent.told = told),
                 () = unread(), if !self.deaf => {
                     self.deaf = true;
                     return "PIPE";
                 }
             }
-            let after = total(&self.own, &self.told);
+            let after = self.counts.with(|sent| sent.total());
             let name = ["INT", "TERM", "HUP"]
                 .into_iter()
                 .zip(after.into_iter().zip(before))
@@ -242,13 +268,4 @@ impl Signals {
             }
         }
     }
-}
-
-/// How many signals of each kind there were in truth.
-fn total(own: &Told, told: &Told) -> [u32; 3] {
-    [
-        own.int.max(told.int),
-        own.term.max(told.term),
-        own.hup.max(told.hup),
-    ]
 }

@@ -188,6 +188,8 @@ fn a_request_to_end_in_the_midst_of_a_large_upload() {
 fn a_second_ctrl_c_in_the_midst_of_a_large_upload() {
     // A link that carries nothing more would take its time.
     let text = in_an_upload(130, Fault::Stall, |world, child| {
+        let stalled = || world.bad.iter().all(|host| host.struck().is_some());
+        assert!(in_time(PATIENCE, stalled), "in vain: the links stall");
         signal("INT", child.id());
         // Two that come at once are one.
         let taken = || records(world).contains("\"signal\":\"INT\"");
